@@ -43,10 +43,15 @@ def plural(n: int, word: str) -> str:
 
 
 def share(n: int, of: int, word: str) -> str:
-    """``the cell`` of one, ``all 2 cells`` of two, ``1 of 3 cells``."""
+    """``the cell`` of one, ``both cells`` of two, ``all 3 cells``, ``1 of 3 cells``."""
     if n == of:
-        return f"the {word}" if of == 1 else f"all {of} {word}s"
+        return f"the {word}" if of == 1 else f"{every(of)} {word}s"
     return f"{n} of {plural(of, word)}"
+
+
+def every(n: int) -> str:
+    """``both`` of two, ``all 3`` of three."""
+    return "both" if n == 2 else f"all {n}"  # noqa: PLR2004 - the word for two
 
 
 def are(n: int) -> str:

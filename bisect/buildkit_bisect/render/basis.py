@@ -46,9 +46,11 @@ def _range(numbers: list[int]) -> str:
 
 def _search(info: BisectInfo, own: list[int]) -> Iterator[str]:
     if own and info.tested:
-        yield f"{plural(info.tested, 'commit')} tested, {_range(own)} in each cell"
+        each = " in each cell" if len(own) > 1 else ""
+        yield f"{plural(info.tested, 'commit')} tested, {_range(own)}{each}"
 
 
 def _validation(info: ValidationInfo) -> Iterator[str]:
     cells = plural(len(info.cells), "cell")
-    yield f"{plural(info.trials, 'trial')} of {cells}, alternating without and with the patches"
+    what = "the patch" if len(info.patches) == 1 else "the patches"
+    yield f"{plural(info.trials, 'trial')} of {cells}, alternating without and with {what}"

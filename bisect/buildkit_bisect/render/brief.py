@@ -11,7 +11,7 @@ from markupsafe import Markup
 from buildkit_bisect.events import Column
 from buildkit_bisect.headline import cut
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.phrases import listed, plural, several
+from buildkit_bisect.phrases import are, listed, plural, several, share
 from buildkit_bisect.render import changes, patched, symbols, table
 from buildkit_bisect.render.clauses import controls_ran
 from buildkit_bisect.render.links import commit, link
@@ -148,14 +148,19 @@ def _tested(grid: table.Matrix, tested: Sequence[Column]) -> Markup:
 
 
 def _controls(grid: table.Matrix) -> Iterator[str]:
-    """Yield one line on the controls, if there are any."""
+    """Yield one line on the controls, if the scenarios have any."""
     controls = [c for (_, column), c in grid.cells.items() if column.control]
     ran = [c for c in controls if c.verdict != Verdict.SKIP or c.trials]
     good = sum(c.verdict == Verdict.GOOD for c in ran)
     if ran:
-        every = f"all {good}" if controls_ran(grid) else f"all {good} tested ones"
-        share = every if good == len(ran) else f"{good} of {len(ran)}"
-        yield f"controls, which the bug cannot affect: {share} good"
+        what = "control" if controls_ran(grid) else "tested control"
+        some = share(good or len(ran), len(ran), what)
+        not_ = "" if good else "not "
+        yield f"{some}, which the bug cannot affect, {are(good or len(ran))} {not_}good"
+    elif controls:
+        yield "no control could be tested"
+    elif any(axis["controls"] for g in grid.groups for axis in g.scenario.axes.values()):
+        yield "no control was run"
 
 
 def _collapsed(grid: table.Matrix, columns: Sequence[Column]) -> list[_Rows]:
@@ -233,6 +238,9 @@ def _label(result: Result, one: _Rows) -> Markup:
     where = _text(listed(refs, 3))
     if len(sets) == 1:
         return Markup("{} + {}").format(where, _text(sets[0], _LIST))
+    if len(rows) < len(sets) * len(refs):  # not each set on each revision
+        each = _text(several([row.label for row in rows], 4), _LIST)
+        return Markup("each of {} patched revisions<br><sub>{}</sub>").format(len(rows), each)
     names = _text(several(sets, 4), _LIST)
     return Markup("{} + each of {} sets of patches<br><sub>{}</sub>").format(
         where, len(sets), names
@@ -461,11 +469,13 @@ def _pull(result: Result, change: changes.Change) -> Markup:
 # --- a validation ---------------------------------------------------------------------------
 
 
-def _of_validation(result: Result, info: ValidationInfo) -> Brief:
+def _of_validation(result: Result, info: ValidationInfo) -> Brief | None:
     rows = [
         (Markup("{} {}").format(symbol.emoji, title), _text(names, 2 * _LIST), _text(how, _LIST))
         for symbol, title, names, how in effects(info, result.scenarios)
     ]
+    if not rows:
+        return None
     return Brief(
         head=(Markup(""), Markup("cells"), Markup("before → after")),
         rows=tuple(rows[:ROWS]),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from buildkit_bisect.events import Column
 from buildkit_bisect.headline import Mark
 from buildkit_bisect.model import ToolOutcome, Verdict
-from buildkit_bisect.phrases import are, listed, plural, share
+from buildkit_bisect.phrases import are, every, listed, plural, share
 from buildkit_bisect.render import patched, symbols, table
 from buildkit_bisect.render.text import shorten
 from buildkit_bisect.result import (
@@ -75,7 +75,7 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
     if len(rows) == 1:
         head = f"broken in {mark(rows[0].label)}"
     elif len(bad) == len(rows):
-        head = f"broken in all {len(rows)} {ran(grid, rows)}{table.noun(rows)}s"
+        head = f"broken in {every(len(rows))} {ran(grid, rows)}{table.noun(rows)}s"
     else:
         head = f"broken in {len(bad)} of {len(rows)} {ran(grid, rows)}{table.noun(rows)}s"
     common = only_in(grid, tested, mark)
@@ -84,18 +84,19 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
     for outcome in sorted(ways, key=lambda o: (-len(places[o]), o)):
         cells = _cells(grid, places[outcome], columns, mark)
         where = spans(rows, ways[outcome], mark) if len(rows) > 1 else []
-        every = bool(common) and set(places[outcome]) == failing
-        with_ = f" with {listed(cells)}" if cells and not every else ""
+        same = bool(common) and set(places[outcome]) == failing
+        with_ = f" {cells}" if cells and not same else ""
         parts.append(
             f"{mark(symbols.word(outcome))}{with_}" + (f" ({_few(where)})" if where else "")
         )
     untested = [r for r in rows if not any(map(patched.was_tested, own[r]))]
-    missing = f"{listed([mark(r.label) for r in untested])} could not be tested"
+    # A clause begins with a capital, which would change a name.
+    missing = f"could not be tested: {listed([mark(r.label) for r in untested])}"
     flaky = [k[0] for k, c in tested.items() if c.outcome == ToolOutcome.FLAKY]
     names = listed([mark(r.label) for r in dict.fromkeys(flaky)])
     doubt = f"{plural(len(flaky), 'cell')} flaky ({names})"
     return [
-        f"{head}{common}: {_few(parts)}",
+        f"{head}{common}: {_few(parts, between='; ')}",
         doubt if flaky else "",
         missing if untested else "",
     ]
@@ -106,20 +107,22 @@ def ran(grid: table.Matrix, rows: Sequence[table.Row]) -> str:
     return "tested " if len(rows) < sum(not row.patches for row in grid.rows) else ""
 
 
-def _cells(grid: table.Matrix, some: list[Column], tested: set[Column], mark: Mark) -> list[str]:
-    """Return the headers of *some* columns; none if they are many, or all that were tested."""
+def _cells(grid: table.Matrix, some: list[Column], tested: set[Column], mark: Mark) -> str:
+    """Return ``with`` the headers of *some* columns, or how many; "" if all that were tested."""
     distinct = dict.fromkeys(some)
-    if len(distinct) == len(tested) or len(distinct) > _NAMED:
-        return []
+    if len(distinct) == len(tested):
+        return ""
+    if len(distinct) > _NAMED:
+        return f"in {len(distinct)} of {len(tested)} cells"
     headers = {c: grid.name(c) for g in grid.groups for c in g.columns}
-    return [mark(headers[column]) for column in headers if column in distinct]
+    return f"with {listed([mark(headers[column]) for column in headers if column in distinct])}"
 
 
-def _few(names: list[str], limit: int = 6) -> str:
-    """Join at most *limit* names for a parenthesis."""
+def _few(names: list[str], limit: int = 6, between: str = ", ") -> str:
+    """Join at most *limit* names, with *between* them."""
     more = len(names) - limit + 1
     shown = [*names[: limit - 1], f"{more} more"] if more > 1 else names
-    return ", ".join(shown)
+    return between.join(shown)
 
 
 def whole(own: Mapping[table.Row, list[CellInfo]], mark: Mark) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from buildkit_bisect.headline import Mark, Said, Words, cut, headline
 from buildkit_bisect.model import ToolOutcome, Verdict
-from buildkit_bisect.phrases import labelled, percent, plural, share
+from buildkit_bisect.phrases import every, labelled, percent, plural, share
 from buildkit_bisect.render import changes, clauses, patched, symbols, table
 from buildkit_bisect.render.patched import Rank
 from buildkit_bisect.render.spoken import spoken
@@ -118,7 +118,7 @@ def _broken(grid: table.Matrix, words: Words) -> str:
     spans = ", ".join(clauses.spans(rows, bad, words.name)[: words.few])
     without = "unpatched " if any(row.patches for row in grid.rows) else ""
     without = clauses.ran(grid, rows) + without
-    count = f"all {len(rows)}" if len(bad) == len(rows) else f"{len(bad)} of {len(rows)}"
+    count = every(len(rows)) if len(bad) == len(rows) else f"{len(bad)} of {len(rows)}"
     return f"Broken in {count} {without}{table.noun(rows)}s ({spans}){where}{how}"
 
 
@@ -127,18 +127,19 @@ def _least(grid: table.Matrix) -> list[str]:
     tested = {k: c for k, c in clauses.own_cells(grid).items() if not k[0].patches}
     bad = [key for key, cell in tested.items() if cell.verdict == Verdict.BAD]
     counts = Counter(row for row, _ in bad)
-    every = len({column for _, column in tested})
-    whole = len({row for row, _ in tested}) * every == len(tested)
+    columns = len({column for _, column in tested})
+    whole = len({row for row, _ in tested}) * columns == len(tested)
     if not whole or not all(map(patched.was_tested, tested.values())):
         return []
-    if len(counts) < 2 or set(counts.values()) == {every}:  # noqa: PLR2004
+    if len(counts) < 2 or set(counts.values()) == {columns}:  # noqa: PLR2004
         return []
     if clauses.only_in(grid, tested, str):
         return []
     few, many = min(counts.values()), max(counts.values())
     joined = "or" if many == few + 1 else "to"
     count = f"{few}" if few == many else f"{few} {joined} {many}"
-    return [f"in each, {count} of the {every} tested cells {'is' if many == 1 else 'are'} bad"]
+    where = "in each unpatched revision" if any(row.patches for row in grid.rows) else "in each"
+    return [f"{where}, {count} of the {columns} tested cells {'is' if many == 1 else 'are'} bad"]
 
 
 def _patches(grid: table.Matrix, words: Words) -> str:
@@ -292,7 +293,8 @@ def _place(result: Result, info: BisectInfo, words: Words) -> str:
     return "tested with " + ", ".join(filter(None, [
         f"{words.sum(info.patches)} applied" if info.patches else "",
         words.cell(label or info.scenario),
-        f"{plural(info.total, 'candidate')} in {words.name(older)}..{words.name(newer)}",
+        (f"{plural(info.total, 'candidate')} in " if info.total else "")
+        + f"{words.name(older)}..{words.name(newer)}",
     ]))  # fmt: skip
 
 
@@ -371,8 +373,7 @@ def _bad_at_the_end(result: Result, info: BisectInfo) -> tuple[str, ...]:
     cells = len({table.column_of(c) for c in seen})  # some may lack the newest commit
     if not bad or cells == 1:
         return ()
-    every = "both" if bad == 2 else f"all {bad}"  # noqa: PLR2004
-    count = every if bad == cells else f"{bad} of {cells}"
+    count = every(bad) if bad == cells else f"{bad} of {cells}"
     return (f"{count} cells {'is' if bad == 1 else 'are'} bad at the newest",)
 
 

@@ -30,7 +30,7 @@ from buildkit_bisect.render.basis import basis, sentence
 from buildkit_bisect.render.brief import brief
 from buildkit_bisect.render.finding import finding
 from buildkit_bisect.render.machines import incomplete, machines, parts
-from buildkit_bisect.render.markdown import issues, next_command
+from buildkit_bisect.render.markdown import issues, next_command, search_notes
 from buildkit_bisect.render.spoken import spoken
 from buildkit_bisect.render.steps import collapsed
 from buildkit_bisect.render.templates import Templates
@@ -109,6 +109,7 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         machines=machines(result),
         parts=parts(result),
         hint=next_command(result),
+        search_notes=search_notes(result),
         long=_LONG,
         issues=issues(result),
         commit_url=lambda sha: table.commit_url(result, sha),

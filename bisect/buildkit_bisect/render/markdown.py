@@ -97,6 +97,8 @@ def markdown(
             "folds": shown,
             "dropped": len(every) - len(shown) if every else len(values["grid"].cells),
             "cut": detail is not _DETAILS[0],
+            "counted": detail.cells == "words" and any(c.counts for c in result.cells),
+            "known": detail.cells == "words" and any(symbols.more(c) for c in result.cells),
             "history": values["history"][: detail.more],
             "changes": values["changes"][: detail.more],
         }
@@ -129,7 +131,8 @@ def _values(result: Result) -> dict[str, Any]:
         "check_counts": Counter(symbols.of_check(c) for c in v.checks).items() if v else (),
         "fits": _fits(v) if v else "",
         "size": _size(grid),
-        "known": any(symbols.more(c) for c in result.cells),
+        "controls": any(c.control for g in grid.groups for c in g.columns),
+        "search_notes": search_notes(result),
         "legend": [s for s in symbols.ALL if s in used],
         "symbol": symbols.of,
         "means": means(result),
@@ -161,6 +164,11 @@ def next_command(result: Result) -> str:
     """
     hint = next((part.hint for part in (result.bisect, result.validation) if part), "")
     return again(hint, result.command)
+
+
+def search_notes(result: Result) -> list[str]:
+    """Return the notes of a search; a command in one has the campaign's own options, as above."""
+    return [again(note, result.command) for note in (result.bisect.notes if result.bisect else ())]
 
 
 def short_command(result: Result) -> str:

@@ -13,7 +13,7 @@ from enum import IntEnum
 from buildkit_bisect.events import Column
 from buildkit_bisect.headline import Mark
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.phrases import are, listed, plural, share
+from buildkit_bisect.phrases import are, every, listed, plural, share
 from buildkit_bisect.render import symbols, table
 from buildkit_bisect.result import CellInfo, chance
 
@@ -48,9 +48,7 @@ def clauses(grid: table.Matrix, mark: Mark) -> list[str]:
     for (patches, effect), refs in effects.items():
         alike.setdefault((effect, tuple(refs)), []).append(patches)
     ordered = sorted(alike.items(), key=lambda item: item[0][0][0])
-    return [
-        f"with {_each(names)} on {listed(list(r))}, {effect}" for ((_, effect), r), names in ordered
-    ]
+    return [f"with {_each(names)} on {_each(r)}, {effect}" for ((_, effect), r), names in ordered]
 
 
 def ranks(grid: table.Matrix) -> dict[tuple[str, ...], set[Rank]]:
@@ -209,16 +207,16 @@ def _of_broken(broken: Sequence[_Pair], count: int, mark: Mark) -> str:
     good = [p for p in tested if p.verdict == Verdict.GOOD]
     sure, unsure_good = [p for p in good if p.sure], [p for p in good if not p.sure]
     bad = [p.after for p in tested if p.verdict == Verdict.BAD]
-    every = _every(len(tested), len(broken), count)
+    those = _those(len(tested), len(broken), count)
     if not tested:
-        return every
+        return those
     if len(good) == len(tested) and not (sure and unsure_good):
-        return f"{every} good{_may_be_chance(good)}"
+        return f"{those} good{_may_be_chance(good)}"
     if len(bad) == len(tested):
-        return f"{every} still bad ({_ways(bad, mark)})"
+        return f"{those} still bad ({_ways(bad, mark)})"
     unsure = len(tested) - len(good) - len(bad)
     if unsure == len(tested):
-        return f"{every} inconclusive"
+        return f"{those} inconclusive"
     parts: list[str] = []
     for some in (sure, unsure_good):
         if some:
@@ -241,7 +239,7 @@ def _untested(tested: int, run: int, count: int) -> list[str]:
     ]
 
 
-def _every(tested: int, run: int, count: int) -> str:
+def _those(tested: int, run: int, count: int) -> str:
     """Return ``all 6 of the 10 broken cells that were run are``, of *count* broken cells.
 
     If none was tested, it is a whole clause.
@@ -252,7 +250,7 @@ def _every(tested: int, run: int, count: int) -> str:
     if not tested:
         return f"none of {count} broken cells was {'tested' if run else 'run'}"
     if tested == count:
-        return "the one broken cell is" if count == 1 else f"all {count} broken cells are"
+        return "the one broken cell is" if count == 1 else f"{every(count)} broken cells are"
     if tested == 1:
         return f"the one of {count} broken cells that was {how} is"
     return f"all {tested} of the {count} broken cells that were {how} are"

@@ -9,16 +9,20 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from buildkit_bisect.phrases import labelled
+from buildkit_bisect.render.symbols import own, word
 from buildkit_bisect.result import (
     BisectInfo,
     BisectStep,
+    CampaignKind,
+    CandidateInfo,
     CellInfo,
     MinimizeInfo,
     Result,
     ScenarioInfo,
     ValidationInfo,
 )
-from buildkit_bisect.result.labels import outcome_labels
+from buildkit_bisect.result.labels import axis_labels, outcome_labels
 
 #: Outcome -> label. An outcome without a label is missing.
 _Labels = Mapping[str, str]
@@ -36,10 +40,10 @@ def spoken(result: Result) -> Result:
 
 
 def _spoken(result: Result) -> Result:
-    labels = {s.name: made for s in result.scenarios if (made := outcome_labels(s))}
+    labels = {s.name: made for s in result.scenarios if (made := _labels(s))}
     if not labels:
-        return result
-    return replace(
+        return _named_steps(result)
+    spoken_ = replace(
         result,
         scenarios=tuple(_scenario(s, labels.get(s.name, {})) for s in result.scenarios),
         cells=tuple(_cell(c, labels.get(c.scenario, {})) for c in result.cells),
@@ -47,6 +51,56 @@ def _spoken(result: Result) -> Result:
         validation=_validation(result.validation, labels) if result.validation else None,
         minimized=_minimized(result.minimized, labels) if result.minimized else None,
     )
+    return _named_steps(spoken_)
+
+
+def _named_steps(result: Result) -> Result:
+    """Return *result* with each step of a history saying in words in which cell it saw what."""
+    info = result.bisect
+    if not info or result.kind != CampaignKind.BOUNDARIES:
+        return result
+    names = _cell_names(result)
+    shown: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for cell in result.cells:
+        if cell.counts and not cell.control:
+            seen = own(cell) if len(cell.counts) > 1 else f"{word(cell.outcome)} {own(cell)}"
+            place = shown.setdefault((cell.revision, cell.patches), [])
+            place.append(labelled(names[_place(cell)], seen))
+    steps = (
+        replace(step, shown="; ".join(shown.get((step.sha, step.patches), [step.shown])))
+        for step in info.steps
+    )
+    return replace(result, bisect=replace(info, steps=tuple(steps)))
+
+
+_Place = tuple[str, tuple[tuple[str, str], ...]]
+
+
+def _place(cell: CellInfo) -> _Place:
+    return cell.scenario, tuple(sorted(cell.axes.items()))
+
+
+def _cell_names(result: Result) -> dict[_Place, str]:
+    """Return the name of each cell: what distinguishes it from the others; "" of a single one."""
+    scenarios = {scenario.name: scenario for scenario in result.scenarios}
+    labels: dict[_Place, tuple[str, ...]] = {}
+    for cell in result.cells:
+        known = scenarios.get(cell.scenario)
+        values = tuple(cell.axes.values())
+        labels[_place(cell)] = axis_labels(known, cell.axes) if known else values
+    several = len({name for name, _ in labels}) > 1
+    names = {}
+    for place, parts in labels.items():
+        alike = [each for other, each in labels.items() if other[0] == place[0]]
+        rest = [part for part in parts if any(part not in each for each in alike)]
+        names[place] = ", ".join([*([place[0]] if several else []), *rest])
+    return names
+
+
+def _labels(scenario: ScenarioInfo) -> _Labels:
+    """Return the label of each outcome; without one, its name as words if that is another text."""
+    words = {name: word(name) for o in scenario.outcomes if "-" in (name := o["name"])}
+    return words | outcome_labels(scenario)
 
 
 def _scenario(scenario: ScenarioInfo, labels: _Labels) -> ScenarioInfo:
@@ -97,8 +151,16 @@ def _search(info: BisectInfo, labels: Mapping[str, _Labels]) -> BisectInfo:
             for step in some
         )
 
+    def candidates(some: Iterable[CandidateInfo], mine: _Labels) -> tuple[CandidateInfo, ...]:
+        return tuple(replace(c, reason=_said(c.reason, mine)) for c in some)
+
     changes = (
-        replace(c, before=_said(c.before, mine), after=_said(c.after, mine))
+        replace(
+            c,
+            before=_said(c.before, mine),
+            after=_said(c.after, mine),
+            candidates=candidates(c.candidates, mine),
+        )
         for c in info.changes
         for mine in (labels.get(c.scenario, {}),)
     )
@@ -109,6 +171,7 @@ def _search(info: BisectInfo, labels: Mapping[str, _Labels]) -> BisectInfo:
         steps=steps(info.steps),
         changes=tuple(changes),
         tried=tuple(tried),
+        candidates=candidates(info.candidates, own),
         reason=_said(info.reason, own),
         choice=_said(info.choice, own),
         reverted=_said(info.reverted, own),

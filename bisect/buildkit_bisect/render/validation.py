@@ -107,9 +107,10 @@ def effects(
             rows.append((symbol, f"{title}: {len(some)} of {_those(info, effect)}", names, how))
     good = [c for c in info.cells if c.change == CellEffect.STILL_GOOD]
     ran = [c for c in info.checks if c.change not in (CheckEffect.UNTESTED, CheckEffect.WORSE)]
+    cells, controls = (sum(c.control == each for c in good) for each in (False, True))
     parts = [
-        plural(sum(not c.control for c in good), "cell"),
-        plural(sum(c.control for c in good), "control"),
+        plural(cells, "cell") if cells else "",
+        plural(controls, "control") if controls else "",
         plural(len(ran), "check") + " of upstream" if ran else "",
     ]
     if good or ran:
@@ -124,8 +125,9 @@ def _those(info: ValidationInfo, effect: CellEffect) -> str:
         CellEffect.STILL_BAD: ("broken", (CellEffect.FIXED, CellEffect.STILL_BAD)),
         CellEffect.REGRESSED: ("good", (CellEffect.REGRESSED, CellEffect.STILL_GOOD)),
     }
-    what, among = of.get(effect, ("cells", tuple(CellEffect)))
-    return f"{sum(c.change in among for c in info.cells)} {what}"
+    what, among = of.get(effect, ("", tuple(CellEffect)))
+    count = sum(c.change in among for c in info.cells)
+    return f"{count} {what}" if what else plural(count, "cell")
 
 
 def _way(cell: CellChange) -> str:

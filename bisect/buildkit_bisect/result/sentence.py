@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from buildkit_bisect.headline import Mark, Said, Words, headline
-from buildkit_bisect.phrases import are, labelled, listed, plural
+from buildkit_bisect.phrases import are, every, labelled, listed, plural
 from buildkit_bisect.result.document import CellChange, CheckInfo, ValidationInfo
 from buildkit_bisect.result.words import CellEffect, CheckEffect, CheckKind, ValidationStatus
 
@@ -62,7 +62,7 @@ def _fixes(fixed: Sequence[CellChange], bad: Sequence[CellChange]) -> str:
     if not broken:
         return "fixes nothing"
     if not bad:
-        return "fixes the one broken cell" if broken == 1 else f"fixes all {broken} broken cells"
+        return "fixes the one broken cell" if broken == 1 else f"fixes {every(broken)} broken cells"
     if fixed:
         return f"fixes {len(fixed)} of {broken} broken cells"
     return "does not fix the one broken cell" if broken == 1 else (
@@ -75,9 +75,9 @@ def _moved(moved: int, bad: int) -> str:
         return ""
     if bad == 1:
         return "it fails in another way"
-    some = "all" if moved == bad else str(moved)
     fail = "fails" if moved == 1 else "fail"
-    return f"{some} of the {bad} that are still bad {fail} in another way"
+    some = every(bad) if moved == bad else f"{moved} of the {bad}"
+    return f"{some} that are still bad {fail} in another way"
 
 
 def _having(cells: Iterable[CellChange], effect: CellEffect) -> list[CellChange]:

@@ -28,7 +28,10 @@ class Rates:
         return self.good_side * (1 - self.good_side) <= self.bad_side * (1 - self.bad_side)
 
     def __str__(self) -> str:
-        return f"bad in {self.bad_side:.2f} and {self.good_side:.2f} of the trials on either side"
+        return (
+            f"bad in {self.bad_side:.2f} of the trials on the bad side, "
+            f"{self.good_side:.2f} on the good side"
+        )
 
 
 class Hypotheses(Protocol):

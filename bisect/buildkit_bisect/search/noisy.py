@@ -140,7 +140,7 @@ def as_ask(state: State, now: Belief, best: Weighed) -> Ask:
         what = f"{'an endpoint' if end else side}, to estimate its failure rate"
     else:
         by = " by the prior" if best.by_prior else ""
-        what = f"{_PLACE[best.phase]}: {best.p:.0%} likely to have it{by}"
+        what = f"{_PLACE[best.phase]}: {best.p:.0%} likely to have the change{by}"
     again = f"again ({tally}), " if best.again else ""
     rates = now.rates
     ask = make_ask(

@@ -118,13 +118,16 @@ def rerun(state: State, commit: str, one: str, steps: int) -> Ask:
 
 def _ask(state: State, one: str, role: str, word: str, steps: int, *, trials: int = 1) -> Ask:
     rounds = state.evidence.attempts(one)
-    times = "again" if trials == 1 else f"again, {trials} times"
+    ran = state.evidence.tally(one).runs > 0
+    if trials > 1:
+        times = f"{trials} {'more ' if ran else ''}times, each from a clean state,"
+    else:
+        times = "again from a clean state" if ran else "from a clean state"
     return make_ask(
         state,
         one,
         phase=Phase.PROOF,
-        why=f"proof, round {rounds + 1}: {role} runs {times} from a clean state"
-        f" and should be {word}",
+        why=f"proof, round {rounds + 1}: {role} runs {times} and should be {word}",
         left=1,
         trials=trials,
         steps=steps,

@@ -152,8 +152,8 @@ def test_every_campaign_says_what_all_have_seen(
     assert "v0.24.1 good, cached 3 of 3 (6 of 6 known on this machine)" in lines
     assert re.search(r"⚠️ cached<br><sub>3 of 3 &#40;flaky: 5 of 6 known", render.markdown(third))
     assert render.finding(third) == (
-        "Nothing is broken: all 2 tested cells are good."
-        " 1 cell is flaky; all 2 control cells are good."
+        "Nothing is broken: both tested cells are good."
+        " 1 cell is flaky; both control cells are good."
     )
 
 

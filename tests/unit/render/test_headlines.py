@@ -33,7 +33,7 @@ from comments import GFM, first_screen, rows
         ),
         (
             results.only(*results.row("v1", 1, "cached", "cached")),
-            "Nothing is broken: all 2 tested cells are good. All 4 control cells are good.",
+            "Nothing is broken: both tested cells are good. All 4 control cells are good.",
         ),
         (
             results.only(*(c for c in results.row("v1", 1, "cached", "cached") if c.control)),
@@ -138,7 +138,7 @@ def test_clauses_name_the_cells_of_each_failure() -> None:
     lazy = "cross-stage-lazy: lazy snapshotter (stargz)"
     assert clauses(made)[0] == (
         f"Broken in all 3 revisions: layers dropped with {lazy}, two base images and "
-        "cross-stage-dedup: overlayfs, same layers pulled before (v1 to v3), "
+        "cross-stage-dedup: overlayfs, same layers pulled before (v1 to v3); "
         f"export failed with {lazy}, one base image (v1 to v3)"
     )
 
@@ -153,7 +153,7 @@ def test_finding_has_one_clause_for_a_patch_on_several_revisions() -> None:
     cells = [results.row(ref, n, "layers-dropped", "cached") for n, ref in enumerate("abc")]
     cells += [results.row(ref, n, "cached", "cached", patches=("p", "q"))
               for n, ref in enumerate("abc")]  # fmt: skip
-    assert with_patch(*cells) == "with p + q on a, b and c, the one broken cell is good"
+    assert with_patch(*cells) == "with p + q on each of a, b and c, the one broken cell is good"
 
 
 RAN = "ran-despite-layers"
@@ -186,11 +186,11 @@ def test_finding_has_one_clause_for_patches_of_the_same_effect_and_breakage_firs
         ((RAN, RAN), (("cached", RAN, "cached"), RAN),
          "1 of 2 broken cells is still bad (ran despite layers) and 1 inconclusive"),
         (("cached", "cached"), ("cached", "cached"),
-         "all 2 tested cells are good, as without it"),
+         "both tested cells are good, as without it"),
         (("cached", "cached"), ("cached", (RAN, "cached", "cached")), "the result is inconclusive"),
         (("cached", "cached"), ("skip (build)", "skip (build)"), "nothing could be tested"),
         (None, ("cached", "cached"),
-         "all 2 tested cells are good, and the unpatched revision was not run"),
+         "both tested cells are good, and the unpatched revision was not run"),
         (None, (RAN, "cached"),
          "1 of 2 tested cells is bad (ran despite layers), and the unpatched revision was not run"),
     ],
@@ -381,19 +381,19 @@ LONG = tuple(f"a-patch-with-a-name-{n}" for n in range(3))
     ("rows", "said"),
     [
         ([("a", LONG, "cached", "cached")],
-         "With {} on a, all 2 tested cells are good, and the unpatched revision was not run. All"),
+         "With {} on a, both tested cells are good, and the unpatched revision was not run. All"),
         ([("a", LONG, "cached", RAN)],
          "With {} on a, 1 of 2 tested cells is bad (ran despite layers), and the unpatched "),
         ([("a", ("p",), "cached", "cached"), ("b", ("q",), "cached", RAN)],
          ("With p on a, and q on b, 1 of 4 tested cells is bad (ran despite layers), and"
           " the unpatched revisions were not run.")),
         ([("a", ("p",), "cached", "cached"), ("a", ("q",), "cached", "cached")],
-         "With each of p and q on a, all 2 tested cells are good, and the unpatched revision was"),
+         "With each of p and q on a, both tested cells are good, and the unpatched revision was"),
         ([("a", ("p",), "skip (build)", "skip (build)")], "With p on a, nothing could be tested"),
         ([("a", ("p",), "infra", "infra")], "With p on a, nothing could be tested"),
         ([("a", ("p",), "cached", "infra")], "With p on a, the tested cell is good, 1 could not"),
         ([("b", (), RAN, RAN), ("a", ("p",), "cached", "cached")],
-         ("b is broken in all 2 tested cells: ran despite layers. With p on a, all 2 tested cells"
+         ("b is broken in both tested cells: ran despite layers. With p on a, both tested cells"
           " are good, and the unpatched revision was not run;")),
     ],
 )  # fmt: skip

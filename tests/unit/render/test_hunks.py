@@ -47,7 +47,7 @@ def _with(info: MinimizeInfo) -> Result:
          "1 of 2 hunks of my-fix is needed on master + lazy-variants"),
         (replace(INFO, status="stopped", reason="stopped after 100 builds",
                  hunks=(results.hunk("kept"), results.hunk("not-needed"))),
-         "1 of 2 hunks of my-fix are enough on master + lazy-variants, or fewer"),
+         "1 of 2 hunks of my-fix is enough on master + lazy-variants, or fewer"),
         (replace(INFO, status="nothing", reason="nothing to minimize: all is good"),
          "hunks that are needed: nothing to minimize: all is good"),
     ],
@@ -60,9 +60,12 @@ def test_the_line(info: MinimizeInfo, says: str) -> None:
 
 def test_each_hunk_with_why() -> None:
     assert [(r.number, r.why) for r in hunks.rows(INFO)] == [
-        ("1", "needed: without it, layers dropped 3 of 3"),
-        ("2", "needed to build: without it, a-b.go:3:1: undefined: x"),
-        ("3", "needed: without it neither outcome, but export failed 3 of 3"),
+        ("1", "needed: with the other needed hunks alone, layers dropped 3 of 3"),
+        ("2", "needed to build: with the other needed hunks alone, a-b.go:3:1: undefined: x"),
+        (
+            "3",
+            "needed: with the other needed hunks alone neither outcome, but export failed 3 of 3",
+        ),
         ("4", "not needed"),
         ("", "left out: in no program"),
         ("", "does not apply there"),
@@ -112,3 +115,33 @@ def test_every_role_is_explained() -> None:
     for role in HunkRole:
         (row,) = hunks.rows(replace(INFO, hunks=(results.hunk(role, without="cached 3 of 3"),)))
         assert row.why
+
+
+def test_without_a_hunk_of_all_that_are_needed_is_without_it_alone() -> None:
+    assert hunks.rows(replace(INFO, hunks=INFO.hunks[:3]))[0].why == (
+        "needed: without it, layers dropped 3 of 3"
+    )
+    assert hunks.rows(replace(INFO, hunks=(INFO.hunks[0], INFO.hunks[3])))[0].why == (
+        "needed: with no hunk, layers dropped 3 of 3"
+    )
+
+
+def test_hunks_that_were_not_confirmed_are_not_called_needed() -> None:
+    unsure = replace(INFO, status="unconfirmed", reason="not confirmed: run again, hunk 1 shows x")
+    stopped = replace(INFO, status="stopped", reason="stopped after 100 builds")
+    for made in (render.markdown, render.html):
+        assert "with the needed ones alone" in made(_with(INFO))
+        assert "with the needed ones alone" not in made(_with(unsure))
+        assert "with those alone that are enough" in made(_with(stopped))
+    assert "Hunks that are needed: not confirmed" in render.markdown(_with(unsure))
+    assert "Reason:" not in render.markdown(_with(unsure)).partition("Hunks that")[2]
+
+
+def test_cells_have_their_labels() -> None:
+    cell = results.cell("master", 999, "cached", bases="same", snapshotter="stargz")
+    info = replace(INFO, cells=("cross-stage-lazy bases same snapshotter stargz", "gone x y"))
+    made = replace(_with(info), cells=(cell,))
+    assert hunks.values(made)["hunk_cells"] == [
+        "cross-stage-lazy: lazy snapshotter (stargz), one base image",
+        "gone x y",
+    ]

@@ -74,7 +74,7 @@ def says(found: Result) -> str:
         ("bg", ".g", "the one broken cell was not run"),
         ("bg", "sg", "the one broken cell could not be tested"),
         ("bbg", "s.g", "none of 2 broken cells was tested"),
-        ("bb", "gg", "all 2 broken cells are good"),
+        ("bb", "gg", "both broken cells are good"),
         ("b", "w", "the one broken cell is inconclusive"),
         ("bb", "w.", "the one of 2 broken cells that was run is inconclusive"),
         # What is bad with the patches, and not known without them, is not left out.
@@ -82,12 +82,12 @@ def says(found: Result) -> str:
                       " known without it")),
         ("bw", "gb", ("the one broken cell is good and 1 cell is bad (layers dropped) that is not"
                       " known without it")),
-        ("gg", "gg", "all 2 tested cells are good, as without it"),
-        ("g.", "gg", "all 2 tested cells are good, 1 of them also without it"),
-        ("gs", "gg", "all 2 tested cells are good, 1 of them also without it"),
+        ("gg", "gg", "both tested cells are good, as without it"),
+        ("g.", "gg", "both tested cells are good, 1 of them also without it"),
+        ("gs", "gg", "both tested cells are good, 1 of them also without it"),
         ("g.", ".g", "the tested cell is good, which is not known without it"),
         ("gg", "gs", "the tested cell is good, as without it, 1 could not be tested"),
-        ("ss", "gg", "all 2 tested cells are good, and the unpatched revision could not be tested"),
+        ("ss", "gg", "both tested cells are good, and the unpatched revision could not be tested"),
     ],
 )  # fmt: skip
 def test_a_clause_counts_what_was_run_in_both(base: str, own: str, clause: str) -> None:
@@ -162,7 +162,7 @@ def test_what_patches_show_is_of_their_own_rows(cells: list[list[CellInfo]], sai
 @pytest.mark.parametrize(
     ("letters", "said"),
     [
-        (("bbs", ""), "a is broken in all 2 tested cells"),
+        (("bbs", ""), "a is broken in both tested cells"),
         (("bsi", ""), "a is broken in the tested cell"),
         (("bgs", ""), "a is broken, only with bases 0"),
         (("bgs", "bbs"), "In each, "),
@@ -208,9 +208,9 @@ def test_a_matrix_with_gaps_has_up_to_so_many_cells_each(
 @pytest.mark.parametrize(
     ("control", "clause", "note"),
     [
-        ("gg", "All 4 control cells are good", "all 4 good"),
-        ("gs", "All 3 tested control cells are good", "all 3 tested ones good"),
-        ("g", "All 3 tested control cells are good", "all 3 tested ones good"),
+        ("gg", "All 4 control cells are good", "all 4 controls, which"),
+        ("gs", "All 3 tested control cells are good", "all 3 tested controls, which"),
+        ("g", "All 3 tested control cells are good", "all 3 tested controls, which"),
     ],
 )
 def test_controls_that_did_not_run_are_not_counted_as_good(
@@ -218,7 +218,7 @@ def test_controls_that_did_not_run_are_not_counted_as_good(
 ) -> None:
     found = matrix(row("bb", control="gg"), row("bb", ref="b", control=control))
     assert clause in clauses(found)
-    assert f"controls, which the bug cannot affect: {note}" in render.markdown(found)
+    assert f"{note} the bug cannot affect, are good" in render.markdown(found)
 
 
 def test_the_table_counts_what_was_not_run() -> None:
@@ -245,8 +245,8 @@ def test_only_with_a_value_needs_every_other_value_in_each_broken_row(
 
 def test_a_revision_of_which_only_controls_ran_is_no_broken_one() -> None:
     found = matrix(row("bb"), row("bb", ref="b"), row("", ref="c", control="g"))
-    assert render.finding(found).startswith("Broken in all 2 tested revisions (a, b)")
-    assert clauses(found)[0].startswith("Broken in all 2 tested revisions: ")
+    assert render.finding(found).startswith("Broken in both tested revisions (a, b)")
+    assert clauses(found)[0].startswith("Broken in both tested revisions: ")
 
 
 def test_all_cells_are_bad_at_the_newest_only_if_all_ran_there() -> None:

@@ -119,7 +119,7 @@ def test_every_command_of_a_hint_can_be_copied() -> None:
         (results.matrix(), "3 trials in each of 30 cells; not bisected (see ./inv bisect)"),
         (results.bisect(), "7 commits tested, 3 trials in each cell."),
         (results.boundaries(), "5 commits tested, 3 trials in each cell."),
-        (validations.result(), "alternating without and with the patches; not bisected"),
+        (validations.result(), "alternating without and with the patch; not bisected"),
     ],
 )
 def test_trials_are_above_the_table_with_whether_a_commit_was_looked_for(

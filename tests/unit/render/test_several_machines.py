@@ -73,7 +73,7 @@ def test_the_table_of_a_comment_has_a_row_for_each_machine() -> None:
 
 def test_patches_are_compared_with_the_same_machine() -> None:
     text = render.markdown(BOTH)
-    assert "With record-ctx-opts on master on machine 2, all 2 tested cells are good" in text
+    assert "With record-ctx-opts on master on machine 2, both tested cells are good" in text
     assert "With record-ctx-opts on master on machine 1, 1 of 2 broken cells is good" in text
 
 

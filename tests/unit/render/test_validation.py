@@ -33,7 +33,7 @@ GFM = MarkdownIt("gfm-like", {"html": True})
         (CELLS, " 1 control and upstream's tests, vet and cross builds are no worse."),
         (CELLS[1:2], ". No control was selected; upstream's"),
         (CELLS[1:2], "record-ctx-opts fixes the one broken cell on master (000000000000)."),
-        ((CELLS[1], replace(CELLS[1], axes={})), "fixes all 2 broken cells on"),
+        ((CELLS[1], replace(CELLS[1], axes={})), "fixes both broken cells on"),
         (CELLS[:1], "does not fix the one broken cell on master (000000000000). It fails in anoth"),
         ((CELLS[2], CELLS[2]), "fixes none of 2 broken cells on"),
         ((CELLS[1], change("regressed", "inline", "stargz", after="ran 3 of 3")),
