@@ -43,14 +43,14 @@ Costs = Callable[[int], float]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Predicted:
-    """Seconds of a build, as the search predicts them at first, and one trial."""
+    """Seconds of a build, as the search predicts those to come at first, and one trial."""
 
     slower: float = 1.0
     trial: float
 
     def __call__(self, away: int) -> float:
         """Of a build this many commits away from the nearest, and its trial."""
-        return self.slower * NearestBuilt(()).at(away) + self.trial
+        return self.slower * NearestBuilt((), packages={"": b""}).at(away) + self.trial
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,7 @@
 """Replays recorded campaigns: how often the time that was left lies in the range printed.
 
-    benchmarks/time_left.py --repo ~/src/buildkit --write docs/search.md results/issue-6893/*/
+    benchmarks/time_left.py --repo ~/src/buildkit --write docs/search.md \
+        results/issue-6893/*/ results/library/*/
 
 A campaign is a folder with ``result.json``. Its steps, builds and trials are given to the search
 and to the progress of today's code one by one, with the seconds that they took; nothing is built
@@ -34,6 +35,10 @@ from buildkit_bisect.search import Ask, SearchOptions, Skip, SkipKind, Tested
 from buildkit_bisect.search.boundary_search import BoundarySearch
 from buildkit_bisect.search.session import BisectSession
 from buildkit_bisect.source import open_source
+
+#: Seconds of a step beside its trials and its build, by seconds of trials: starts of daemons. What
+#: a step took beyond that is taken for the work tree of its build.
+_AROUND = 0.15
 
 #: Builds that a campaign has made before its steps count.
 BUILDS = 2
@@ -115,7 +120,7 @@ def of_search(name: str, result: Result, machine: Machine, repo: str) -> Iterato
     reverts = [c for c in result.cells if any(p.startswith("revert-") for p in c.patches)]
     left = TimeLeft(
         model,
-        builds=(estimate.PATCHED,) if reverts else (),
+        newer=line.bad if reverts else "",
         trials=sum(len(c.trials) for c in reverts),
     )
     search: BisectSession | BoundarySearch
@@ -161,7 +166,9 @@ def of_search(name: str, result: Result, machine: Machine, repo: str) -> Iterato
         compiled = build.seconds if first and build and not build.reused else 0.0
         count += bool(compiled)
         ran = _tell(search, step, here, build)
-        left.learn(ran, max(ran, step.seconds - compiled))
+        beside = max(0.0, step.seconds - compiled - ran)
+        around = max(0.0, beside - _AROUND * ran) if compiled else None
+        left.learn(ran, ran + beside - (around or 0.0), checkout=around)
 
 
 def _tell(

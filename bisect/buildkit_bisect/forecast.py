@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Self
 
 #: Deviation of one build from its prediction, as a share of it.
-_EACH = 0.5
+_EACH = 0.7
 
 #: Deviation that all builds have in common, as a share, before any was recorded and at least.
-_COMMON, _LEAST_COMMON = 0.6, 0.15
+_COMMON, _LEAST_COMMON = 0.6, 0.25
 
 #: Deviation that all trials have in common.
 _TRIALS = 0.35

@@ -14,7 +14,7 @@ from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.matrix import TRIALS
 from buildkit_bisect.campaign.search_steps import Step, cell_done, counted, refuse_infra, skip_of
 from buildkit_bisect.campaign.setup import Setup
-from buildkit_bisect.campaign.time_left import TimeLeft, ran
+from buildkit_bisect.campaign.time_left import TimeLeft, checkout, ran
 from buildkit_bisect.events import Planned
 from buildkit_bisect.lab.ahead import Wanted
 from buildkit_bisect.lab.cell import Cell, merge
@@ -168,7 +168,9 @@ class BoundaryCampaign:
             events=work.events,
             left=self._left,
         )
+        built = lab.build_seconds
         build = lab.build(variant)
+        built = lab.build_seconds - built
         began = time.monotonic()
         tested: dict[Hashable, Cell] = {}
         for key, (scenario, axes) in self._cells.items():
@@ -176,7 +178,8 @@ class BoundaryCampaign:
             work.events.emit(cell_done(tested[key]))
             if isinstance(build, Build):
                 refuse_infra(tested[key])
-        self._left.learn(ran(tested.values()), spent + time.monotonic() - began)
+        seconds_run = spent + time.monotonic() - began
+        self._left.learn(ran(tested.values()), seconds_run, checkout=checkout(build, built))
         self._tested[ask.commit] = list(tested.values())
         seconds = [t.observation.seconds for c in tested.values() for t in c.trials]
         self._search.tell(

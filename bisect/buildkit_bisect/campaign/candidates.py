@@ -48,6 +48,7 @@ class Line:
     overlay_names: tuple[PatchRef, ...]
     same_build: Mapping[str, str] = field(default_factory=dict)
     go: Mapping[str, str] = field(default_factory=dict)  # commit -> "1.25", where it is known
+    packages: Mapping[str, bytes] = field(default_factory=dict)  # commit -> their codes
     known: dict[str, Revision] = field(default_factory=dict)
 
     def is_back(self, start: str, end: str) -> bool:
@@ -155,6 +156,7 @@ def load(
         overlay_names=tuple(p.ref for p in patches),
         same_build=_same_build(source, inputs, overlay, patches),
         go=source.go_versions(list(inputs)),
+        packages=source.packages(list(inputs), extra),
         known={revision.sha: revision for revision in ends.values()},
     )
 
@@ -307,6 +309,7 @@ def _shape(line: Line) -> _Shape:
         "same_build": line.same_build,
         "weights": {c: 0.0 for c in _in_order(line) if not _differs(line, c)},
         "go": line.go,
+        "packages": line.packages,
     }
 
 
@@ -314,6 +317,7 @@ class _Shape(TypedDict):
     same_build: Mapping[str, str]
     weights: Mapping[str, float]
     go: Mapping[str, str]
+    packages: Mapping[str, bytes]
 
 
 def _differs(line: Line, commit: str) -> bool:

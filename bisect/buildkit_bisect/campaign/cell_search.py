@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from buildkit_bisect.campaign import candidates, estimate, search_costs
+from buildkit_bisect.campaign import candidates, search_costs
 from buildkit_bisect.campaign.candidates import Line
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.search_costs import SearchCosts
@@ -17,7 +17,7 @@ from buildkit_bisect.campaign.search_steps import (
     shown,
     verdict_of,
 )
-from buildkit_bisect.campaign.time_left import TimeLeft, ran
+from buildkit_bisect.campaign.time_left import TimeLeft, checkout, ran
 from buildkit_bisect.lab.ahead import AtOnce, Wanted
 from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.lab.lab import Lab
@@ -98,9 +98,8 @@ class CellSearch:
         )
         first = None if request.fresh else search_costs.load(self._name)
         cost = candidates.cost(line, costs, first)
+        ends = (line.bad, line.good) if request.find_fix else (line.good, line.bad)
         verifies = not request.no_verify and not request.releases
-        # The newer end without the commit, and that end itself if the search does not run it.
-        after = [*([estimate.LATER] if neither else []), estimate.PATCHED] if verifies else []
         #: Whether this search has had its answer before, from builds that are there.
         self.stored = (
             first is not None
@@ -109,12 +108,11 @@ class CellSearch:
         )
         self.left = TimeLeft(
             cost,
-            builds=after,
-            trials=(self.options.trials or _VISIT) * len(after),
+            newer=ends[1] if verifies else "",
+            trials=self.options.trials or _VISIT,
             stored=self.stored,
             compiles=at_once.compiles,
         )
-        ends = (line.bad, line.good) if request.find_fix else (line.good, line.bad)
         self.session = BisectSession(
             line.history,
             good=line.good,
@@ -162,7 +160,11 @@ class CellSearch:
         for wanted in self.parts(step.variant, ask, parts):
             self.run(work.lab, wanted, parts)
         built = work.lab.build_seconds - built
-        self.left.learn(ran(parts), time.monotonic() - began - built)
+        self.left.learn(
+            ran(parts),
+            time.monotonic() - began - built,
+            checkout=checkout(parts[-1].build, built),
+        )
         return self.seen(work, step, parts)
 
     def asked(self, work: Work, ask: Ask, *, number: int, where: str = "", beside: int = 0) -> Step:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from buildkit_bisect.search.cost import COLD, Pace
+from buildkit_bisect.search.cost import COLD, PATCHED, Pace
 
-#: Seconds of a build whose Go version something was built with, of another revision or of the
-#: same one with other patches, on two cores.
-LATER, PATCHED = 22.0, 12.0
+#: Seconds of a build of another revision whose Go version something was built with, on two cores.
+LATER = 22.0
 
 #: Seconds of a trial if none was recorded.
 TRIAL = 3.0

@@ -19,7 +19,7 @@ from buildkit_bisect.search import SearchOptions
 from buildkit_bisect.system import paths
 
 #: Increment it when a search would choose otherwise from the same costs.
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,7 +19,7 @@ from buildkit_bisect.model import Revision, Variant
 from buildkit_bisect.options.shards import Shard
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.result import ShardInfo
-from buildkit_bisect.search.cost import COLD
+from buildkit_bisect.search.cost import COLD, PATCHED
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.system.announce import announce
 
@@ -145,7 +145,7 @@ def _growing(units: Sequence[Unit], start: int) -> Iterator[tuple[int, int]]:
     seconds, met, built = 0.0, set[str](), set[str]()
     for end in range(start + 1, len(units) + 1):
         unit = units[end - 1]
-        near = estimate.PATCHED if unit.base in built else estimate.LATER
+        near = PATCHED if unit.base in built else estimate.LATER
         seconds += (near if unit.go in met else COLD) + unit.trials * len(unit.variants)
         met.add(unit.go)
         built.add(unit.base)

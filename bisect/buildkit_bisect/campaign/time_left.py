@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from statistics import median
 
 from buildkit_bisect.forecast import Forecast, forecast
 from buildkit_bisect.lab.cell import Cell
+from buildkit_bisect.model import Build, NoBuild
 from buildkit_bisect.search import Ask, CostModel
 
 #: Deviation of the number of steps from the expected one, as a share.
@@ -21,23 +23,25 @@ _PRIOR = 20.0
 #: A search whose builds and trials are all stored.
 _STORED = Forecast(seconds=1.0, least=0.0, most=5.0)
 
-#: Seconds of a build beside the compile: a work tree, patches, digests.
+#: Seconds of a build beside the compile, until some were measured: a work tree, patches, digests.
 _CHECKOUT = 3.0
 
 
 class TimeLeft:
     """Forecasts the rest of a search at each step.
 
-    *cost* predicts builds and trials. At the end come *builds* more and *trials* more, which the
-    search does not know of: a revert that confirms the answer. A *stored* search has had its answer
-    before: it takes seconds, unless a trial turns out to run again. So many *compiles* run at once.
+    *cost* predicts builds and trials. At the end come builds that the search does not know of,
+    each with *trials*: one without the commit that was found, if the search *verifies* its answer
+    on the commit *newer*, and that one itself, if the search does not run it. A *stored* search has
+    had its answer before: it takes seconds, unless a trial turns out to run again. So many
+    *compiles* run at once.
     """
 
     def __init__(
         self,
         cost: CostModel,
         *,
-        builds: Sequence[float] = (),
+        newer: str = "",
         trials: int = 0,
         stored: bool = False,
         compiles: int = 1,
@@ -45,11 +49,12 @@ class TimeLeft:
         self._stored = stored
         self._compiles = compiles
         self._cost = cost
-        self._builds = tuple(builds)
+        self._newer = newer
         self._trials = trials
         self._extra: tuple[float, ...] = ()
         self._wall = _BESIDE * _PRIOR
         self._run = _PRIOR
+        self._checkouts = [_CHECKOUT]
 
     def at(self, ask: Ask, before: Sequence[float] = (), *, beside: int = 0) -> Forecast:
         """The time from *ask* to the end; *before* it, something else takes these seconds.
@@ -59,18 +64,30 @@ class TimeLeft:
         if self._stored and not before:
             return _STORED
         each = self._cost.trial_seconds(ask.commit) * self._wall / self._run
-        each_build = ((b + _CHECKOUT) / self._compiles for b in self.builds(ask))
+        checkout = median(self._checkouts)  # one may have waited for another campaign
+        each_build = ((b + checkout) / self._compiles for b in self.builds(ask))
         builds = [*before, *each_build, *self._extra]
         return forecast(
             builds,
-            (ask.trials_left + self._trials + beside) * each,
+            (ask.trials_left + self._visits(ask) * self._trials + beside) * each,
             recorded=self._cost.recorded,
             steps=_STEPS,
         )
 
     def builds(self, ask: Ask) -> tuple[float, ...]:
         """Expected seconds of each build from *ask* to the end."""
-        return () if self._stored else tuple(b for b in (*ask.builds_left, *self._builds) if b)
+        if self._stored:
+            return ()
+        after: list[float] = []
+        if self._newer:
+            after.append(self._cost.patched_seconds())
+        if self._visits(ask) > 1:
+            after.append(self._cost.left_seconds(self._newer))
+        return tuple(b for b in (*ask.builds_left, *after) if b)
+
+    def _visits(self, ask: Ask) -> int:
+        """Number of builds that are run beside the search, at its end."""
+        return 1 + ask.spares_newer if self._newer else 0
 
     @property
     def recorded(self) -> int:
@@ -81,12 +98,23 @@ class TimeLeft:
         """An instrumented build and its run are to come, or, with 0, over."""
         self._extra = (seconds,) if seconds else ()
 
-    def learn(self, trials: float, seconds: float) -> None:
-        """A step took *seconds* beside its build, *trials* of them in trials that ran now."""
+    def learn(self, trials: float, seconds: float, *, checkout: float | None = None) -> None:
+        """A step took *seconds* beside its build, *trials* of them in trials that ran now.
+
+        *checkout*: what its build took beside the compile, if it was compiled now.
+        """
+        if checkout is not None:
+            self._checkouts.append(checkout)
         if trials:
             self._stored = False
             self._wall += seconds
             self._run += trials
+
+
+def checkout(build: Build | NoBuild, seconds: float) -> float | None:
+    """Return what a build took beside the compile, of *seconds*; None if nothing was compiled."""
+    compiled = build.seconds_here if isinstance(build, Build) else 0.0
+    return seconds - compiled if 0 < compiled <= seconds else None
 
 
 def ran(cells: Iterable[Cell]) -> float:

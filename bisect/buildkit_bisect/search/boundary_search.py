@@ -124,13 +124,17 @@ class BoundarySearch:
     def _point(self) -> Ask | None:
         """Ends, the commits that must be tested, then the widest gap of the grid."""
         line = self._line
-        given = {line.commits[0], line.commits[-1], *self._must}
-        left = sum(not self._seen.tried(c) for c in given)
+        left = len(self._named_left())
         for commit in (*self._inward(line.commits), *self._inward(line.commits[::-1]), *self._must):
             if not self._known(commit):
                 why = f"boundaries: {self._name(commit)} is an endpoint or a release"
                 return self._ask(commit, Phase.GRID, why, self._grid_left() + left)
         return self._within_resolution(line)
+
+    def _named_left(self) -> list[str]:
+        """The ends and the commits that must be tested, but for those that were."""
+        named = dict.fromkeys([self._line.commits[0], self._line.commits[-1], *self._must])
+        return [c for c in named if not self._seen.tried(c)]
 
     def _within_resolution(self, line: Line) -> Ask | None:
         """The middle of the widest gap, where one is wider than the resolution."""
@@ -320,9 +324,10 @@ class BoundarySearch:
         steps = max(1, steps)
         left = sum(b - a - 1 for a, b in self._line.gaps())
         wide = max((b - a for a, b in self._line.gaps()), default=1)
+        known = [commit, *(c for c in self._named_left() if c != commit)]
         builds = (
-            self._cost.left_seconds(commit),
-            *self._cost.later_builds(steps - 1, wide),
+            *map(self._cost.left_seconds, known),
+            *self._cost.later_builds(max(0, steps - len(known)), wide),
         )
         trials = self._trials * steps
         return Ask(

@@ -7,8 +7,18 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
+
 #: Changes after which a Go build cache helps little more.
 _FAR = 40.0
+
+#: The same in packages that are compiled again, how many these are one commit later (at a distance
+#: it grows by the square root), and seconds of a build that only links and of one of all of them.
+_MANY, _OF_COMMIT = 160.0, 30.0
+_LINKED, _ALL = 8.0, 65.0
+
+#: Different codes of packages.
+_CODES = 1 << 16
 
 #: A build that took longer or shorter than predicted by more than this factor counts as this.
 _SURPRISE = 3.0
@@ -19,6 +29,9 @@ _PRIOR, _MEMORY = 2, 12
 #: Seconds of a build that only links, of one far from every other, and of the first one of a Go
 #: version, on two cores without debug information: docs/search.md says from which builds.
 WARM, FAR, COLD = 10.0, 45.0, 165.0
+
+#: Seconds of a build of a commit that is built, with a patch or another one.
+PATCHED = 12.0
 
 
 def cost_phrase(build_seconds: float) -> str:
@@ -43,6 +56,9 @@ class CostModel(Protocol):
 
     def usual_builds(self, count: int, among: int) -> tuple[float, ...]:
         """The same by what was known earlier, where the search chooses by that."""
+
+    def patched_seconds(self) -> float:
+        """Expected seconds of a build of a commit that is built, with a patch."""
 
     @property
     def recorded(self) -> int:
@@ -82,6 +98,10 @@ class FlatCost:
 
     usual_builds = later_builds
 
+    def patched_seconds(self) -> float:
+        """The flat cost."""
+        return self._build
+
     def learn(
         self,
         commit: str,
@@ -119,7 +139,10 @@ class Pace:
 
 
 class NearestBuilt:
-    """A build costs more the more has changed since the nearest one with the same Go version.
+    """A build costs more the more packages no earlier one with the same Go version has compiled.
+
+    *packages* are the codes of each commit's, two bytes each. Where they are not known, the
+    distance to the nearest build says how many they are likely to be.
 
     *order* is any order in which neighbours are alike (`History` numbers, a first-parent line).
     *weights* says how much a commit changes of what is built (packages, files; 1 if left out).
@@ -137,6 +160,7 @@ class NearestBuilt:
         same_build: Mapping[str, str] | None = None,
         weights: Mapping[str, float] | None = None,
         go: Mapping[str, str] | None = None,
+        packages: Mapping[str, bytes] | None = None,
         known_go: Collection[str] = (),
         warm: float = WARM,
         far: float = FAR,
@@ -152,6 +176,10 @@ class NearestBuilt:
         self._key = same_build or {}
         self._go = go or {}
         self._known_go = set(known_go)
+        self._codes = {c: np.frombuffer(b, dtype=np.uint16) for c, b in (packages or {}).items()}
+        self._compiled = np.zeros(_CODES, dtype=np.bool_)
+        if self._codes:
+            warm, far = _LINKED, _ALL
         self._built: set[str] = set()
         self._places: dict[str, list[float]] = {}  # of built commits by Go version, ascending
         self._warm, self._far, self._cold, self._trial = warm, far, cold, trial
@@ -185,6 +213,10 @@ class NearestBuilt:
 
     usual_builds = later_builds
 
+    def patched_seconds(self) -> float:
+        """As usual, at the pace of what was recorded."""
+        return self._pace.factor * PATCHED
+
     def learn(
         self, commit: str, *, build_seconds: float | None, trial_seconds: float | None
     ) -> None:
@@ -210,6 +242,8 @@ class NearestBuilt:
         if commit in self._place:
             places = self._places.setdefault(self._go.get(commit, ""), [])
             bisect.insort(places, self._place[commit])
+        if commit in self._codes:
+            self._compiled[self._codes[commit]] = True
 
     def _predicted(self, commit: str) -> float:
         here, go = self._place.get(commit), self._go.get(commit, "")
@@ -218,11 +252,20 @@ class NearestBuilt:
         away = self.away(commit)
         if away is None:
             return self._far if go in self._known_go else self._cold
+        if commit in self._codes:
+            return _compiling(int(np.count_nonzero(~self._compiled[self._codes[commit]])))
         return self.at(away)
 
     def at(self, away: float) -> float:
         """Seconds of a build *away* from the nearest one, before recorded ones correct it."""
+        if self._codes:
+            return _compiling(_OF_COMMIT * math.sqrt(away))
         return self._warm + (self._far - self._warm) * (1 - math.exp(-away / _FAR))
+
+
+def _compiling(packages: float) -> float:
+    """Seconds of a build that compiles so many packages, before recorded ones correct it."""
+    return _LINKED + (_ALL - _LINKED) * (1 - math.exp(-packages / _MANY))
 
 
 class AsBefore:
@@ -259,6 +302,10 @@ class AsBefore:
     def usual_builds(self, count: int, among: int) -> tuple[float, ...]:
         """As the earlier search knew it."""
         return self._first.later_builds(count, among)
+
+    def patched_seconds(self) -> float:
+        """As it is now."""
+        return self._now.patched_seconds()
 
     def learn(
         self, commit: str, *, build_seconds: float | None, trial_seconds: float | None

@@ -79,7 +79,7 @@ class GoodEndSearch:
             further = 1  # past what cannot be tested, or shows something else
             match self._evidence.status(commit):
                 case Status.UNTESTED:
-                    asked.append(self._ask(at, bad_at, others=len(asked)))
+                    asked.append(self._ask(at, bad_at, step, others=len(asked)))
                     if len(asked) == k:
                         return tuple(asked)
                     further, step = step, step * 2
@@ -111,8 +111,8 @@ class GoodEndSearch:
         """Whether a release is not built yet, as far as is known."""
         return self._cost.build_seconds(commit) > 0
 
-    def _ask(self, at: int, bad_at: int, *, others: int) -> Ask:
-        """Ask for a release beside *others*, which are newer."""
+    def _ask(self, at: int, bad_at: int, step: int, *, others: int) -> Ask:
+        """Ask for a release beside *others*, which are newer; *step* leads to the next one."""
         commit = self._back[at]
         trials = self._options.trials or self._options.calibration
         left = len(self._back) - 1 - bad_at
@@ -124,8 +124,12 @@ class GoodEndSearch:
             )
         else:
             why = f"find-good: is {self._name(commit)} bad?"
-        steps = max(1, left.bit_length())
-        builds = (self._cost.left_seconds(commit), *self._cost.later_builds(steps - 1, left))
+        to_come = [at]  # if none of them is good
+        while to_come[-1] < len(self._back) - 1:
+            to_come.append(min(to_come[-1] + step, len(self._back) - 1))
+            step *= 2
+        steps = len(to_come)
+        builds = tuple(self._cost.left_seconds(self._back[i]) for i in to_come)
         return Ask(
             commit=commit,
             trials=trials,

@@ -101,19 +101,26 @@ def make_ask(
     trials: int | None = None,
     steps: int | None = None,
 ) -> Ask:
-    """An ask with what is still to come: *steps*, or halving and then the proof."""
+    """An ask with what is still to come: *steps*, or halving and then the proof.
+
+    Before the search has begun, the ends come before that.
+    """
     runs = trials or state.runs
     proof = 2 * state.options.proof_runs
-    if steps is None:
-        steps = max(1, math.ceil(math.log2(max(1, left)))) + proof
-    later = max(0, steps - 1 - proof)
     ends = _ends_left(state, commit) if phase is Phase.GATE else []
+    if phase in {Phase.GATE, Phase.CALIBRATE} and steps is None:
+        splits = _halvings(state.candidates().bit_count())
+        steps = 1 + len(ends) + splits + proof
+    elif steps is None:
+        splits, steps = _halvings(left) - 1, _halvings(left) + proof
+    else:
+        splits = max(0, steps - 1 - proof)
     builds = (
         *(state.cost.left_seconds(c) for c in (commit, *ends)),
-        *state.cost.later_builds(later, left),
+        *state.cost.later_builds(splits, left),
     )
     usual = state.options.trials or _USUAL_TRIALS
-    to_come = runs * (1 + len(ends)) + usual * later + min(proof, steps - 1)
+    to_come = runs * (1 + len(ends)) + usual * splits + min(proof, steps - 1)
     return Ask(
         commit=commit,
         trials=runs,
@@ -124,7 +131,14 @@ def make_ask(
         expected_seconds=sum(builds) + to_come * state.cost.trial_seconds(commit),
         builds_left=builds,
         trials_left=to_come,
+        spares_newer=state.new not in {commit, *ends}
+        and state.evidence.status(state.new) is Status.UNTESTED,
     )
+
+
+def _halvings(candidates: int) -> int:
+    """Tests that halve *candidates* down to one; at least the one that is asked for."""
+    return max(1, math.ceil(math.log2(max(1, candidates))))
 
 
 def _ends_left(state: State, commit: str) -> list[str]:
@@ -134,8 +148,11 @@ def _ends_left(state: State, commit: str) -> list[str]:
     ends = [state.old, state.ran_new, *state.history.merge_bases(state.old, state.new)]
     if state.late and state.nearer is None:
         ends = [state.ran_new, *(nearer_ends(state)[:1] or ends)]
-    return [
-        c
-        for c in dict.fromkeys(ends)
-        if c != commit and state.evidence.status(c) is Status.UNTESTED
-    ]
+    made = {state.evidence.identity(commit)}  # commits that are the same build need one
+    left: list[str] = []
+    for end in ends:
+        identity = state.evidence.identity(end)
+        if identity not in made and state.evidence.status(end) is Status.UNTESTED:
+            left.append(end)
+        made.add(identity)
+    return left

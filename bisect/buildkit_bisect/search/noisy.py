@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from buildkit_bisect.phrases import percent, plural
@@ -16,6 +15,7 @@ from buildkit_bisect.search.posterior import Belief, belief
 from buildkit_bisect.search.proof import proof, rerun
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
+from buildkit_bisect.search.to_come import with_rest
 from buildkit_bisect.search.vocabulary import Ask, Inconclusive, Phase, Range, Refused, Step
 from buildkit_bisect.search.weigh import WORTHWHILE, Weighed, weigh, worth
 
@@ -24,9 +24,6 @@ _PLACE = {
     Phase.DESCEND: "inside the merge",
     Phase.SEARCH: "whole history",
 }
-
-#: Bits of a usual ask, to tell how many are still to come after an unusual one.
-_USUAL_GAIN = 0.7
 
 #: Above this probability of a candidate, weights no longer choose: its trials are what is left.
 _STANDS_OUT = 0.5
@@ -54,6 +51,11 @@ _ALONE = 5
 
 def noisy(state: State) -> Step:
     """The next ask, or the answer."""
+    step = _step(state)
+    return with_rest(state, belief(state), step) if isinstance(step, Ask) else step
+
+
+def _step(state: State) -> Step:
     if not state.space():
         return Inconclusive(
             reason="no build input changed between the endpoints", notes=notes(state)
@@ -153,7 +155,6 @@ def as_ask(state: State, now: Belief, best: Weighed) -> Ask:
         ),
         left=now.credible_size(state.options.confidence),
         trials=best.trials,
-        steps=math.ceil(now.entropy / max(best.gain, _USUAL_GAIN)) + 2 * state.options.proof_runs,
     )
     return replace(ask, until_bad=rates.one_sided and best.trials > 1)
 

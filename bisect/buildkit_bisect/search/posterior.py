@@ -131,6 +131,13 @@ class Belief:
         none = max(self.no_change, _TINY)
         return -float(self.mass @ np.log2(each) + self.no_change * np.log2(none))
 
+    @property
+    def bits_of_change(self) -> float:
+        """Bits that are missing to the commit, if there is one that changed the outcome."""
+        changed = max(float(self.mass.sum()), _TINY)
+        shares = self.each / changed
+        return -float(self.mass @ np.log2(np.maximum(shares, _TINY))) / changed
+
     @cached_property
     def rates(self) -> Rates:
         """Expected rates of bad trials on both sides."""

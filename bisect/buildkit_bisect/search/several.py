@@ -128,7 +128,8 @@ def _with_steps(
     if width == 1:
         return (plain,)
     proof = 0 if plain.phase is Phase.PROOF else _FAMILY
-    alone = plain.expected_steps - 2 * state.options.proof_runs - (plain.phase in _SPLITTING)
+    now = len(asks) if plain.phase is Phase.GATE else plain.phase in _SPLITTING
+    alone = plain.expected_steps - 2 * state.options.proof_runs - now
     later = math.ceil(max(0, alone) / math.log2(width + 1)) * width if proof else 0
     needed = later if builds is None else min(later, later // width * builds)
     to_build = state.cost.later_builds(needed, plain.candidates_left)

@@ -72,6 +72,7 @@ class Ask:
     expected_seconds: float
     builds_left: tuple[float, ...] = ()  # expected seconds of each build still to come
     trials_left: float = 0.0  # expected trials still to come
+    spares_newer: bool = False  # the newer end was not run, and is not part of what is to come
     until_bad: bool = False  # the first bad trial may end the rest
     together: tuple[Ask, ...] = ()  # what may be asked at once in its place; see `next_k`
 

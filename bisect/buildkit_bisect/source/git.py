@@ -125,6 +125,14 @@ class GitSource(Lookup):
         with self._keys() as keys:
             return keys.of(list(commits), extra)
 
+    def packages(self, commits: Iterable[str], extra: tuple[str, ...] = ()) -> dict[str, bytes]:
+        """Return what Go compiles for each of many commits: a code of two bytes for each package.
+
+        Commits with a code in common have that package in common, but for one in a hundred.
+        """
+        with self._keys() as keys:
+            return keys.packages(list(commits), extra)
+
     def affected(
         self, revision: Revision, files: Iterable[str], extra: tuple[str, ...] = ()
     ) -> frozenset[str]:

@@ -22,6 +22,7 @@ from buildkit_bisect.source.closure import (
     update,
 )
 from buildkit_bisect.source.goimports import GoFile, scan
+from buildkit_bisect.source.packages import Packages
 from buildkit_bisect.source.remembered import Remembered
 from buildkit_bisect.source.trees import TreeReader
 
@@ -31,6 +32,9 @@ PROGRAMS = tuple(ROOTS)
 
 #: Increment it when the results of `closure` or `goimports` change: older ones are then unused.
 FORMAT = 4
+
+#: Beside the programs, what is stored of a commit.
+_PACKAGES = "packages"
 
 _MODULE = re.compile(r"^module[ \t]+\"?([^\s\"]+)", re.MULTILINE)
 
@@ -65,14 +69,27 @@ class InputKeys:
     def of(self, commits: Sequence[str], extra: tuple[str, ...] = ()) -> dict[str, dict[str, str]]:
         """Return commit id -> program -> digest of its build inputs."""
         suffix = f" {' '.join(sorted(extra))}" if extra else ""
-        names = {(c, p): f"{c} {p}{suffix}" for c in commits for p in PROGRAMS}
-        known = self._remembered.digests(list(names.values()))
+        names = {(c, p): f"{c} {p}{suffix}" for c in commits for p in (*PROGRAMS, _PACKAGES)}
+        digests = [names[c, p] for c in commits for p in PROGRAMS]
+        known = self._remembered.digests(digests)
         missing = [c for c in commits if any(names[c, p] not in known for p in PROGRAMS)]
         if missing:
             made = {names[at]: digest for at, digest in self._compute(missing, extra).items()}
             self._remembered.save(made)
             known |= made
         return {c: {p: known[names[c, p]] for p in PROGRAMS} for c in commits}
+
+    def packages(self, commits: Sequence[str], extra: tuple[str, ...] = ()) -> dict[str, bytes]:
+        """Return commit id -> the codes of its packages: see `source.packages`."""
+        suffix = f" {' '.join(sorted(extra))}" if extra else ""
+        names = {c: f"{c} {_PACKAGES}{suffix}" for c in commits}
+        known = self._remembered.digests(list(names.values()))
+        if missing := [c for c in commits if names[c] not in known]:
+            found = self._compute(missing, extra)
+            made = {names[c]: codes for (c, what), codes in found.items() if what == _PACKAGES}
+            self._remembered.save(made)
+            known |= made
+        return {c: bytes.fromhex(known[names[c]]) for c in commits}
 
     def closure(self, commit: str, program: str, extra: tuple[str, ...] = ()) -> Closure:
         """Return what a commit's *program* is built from, with the import paths *extra*."""
@@ -91,10 +108,11 @@ class InputKeys:
         }
 
     def _compute(self, commits: list[str], extra: tuple[str, ...]) -> dict[tuple[str, str], str]:
-        """Return the digest of each commit's programs."""
+        """Return the digest of each commit's programs, and the codes of its packages."""
         roots = self._trees.roots(commits)
         result: dict[tuple[str, str], str] = {}
         last: _Seen | None = None
+        packages: Packages | None = None
         for sha in commits:
             tree = self._trees.tree(roots[sha])
             around = self._around(tree)
@@ -109,6 +127,11 @@ class InputKeys:
                     closure = compute(tree, around, self._learn, extra, roots=(root,))
                 closures[program] = closure
                 result[sha, program] = closure.digest
+            inside = frozenset().union(*(c.directories for c in closures.values()))
+            packages = Packages(
+                tree=tree, module=around.module, go=around.go, directories=inside
+            ).after(packages)
+            result[sha, _PACKAGES] = packages.codes().hex()
             last = _Seen(tree, around, closures)
         return result
 

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 import worlds
-from buildkit_bisect.campaign import estimate
 from buildkit_bisect.campaign.estimate import LATER, Recorded, Row, build_seconds, pace
 from buildkit_bisect.campaign.time_left import TimeLeft
 from buildkit_bisect.forecast import forecast
-from buildkit_bisect.search import Ask, NearestBuilt, SearchOptions, Tested
-from buildkit_bisect.search.cost import COLD
+from buildkit_bisect.search import Ask, FlatCost, NearestBuilt, SearchOptions, Tested
+from buildkit_bisect.search.boundary_search import BoundarySearch
+from buildkit_bisect.search.cost import COLD, PATCHED, Pace
+from buildkit_bisect.search.ends import GoodEndSearch
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.session import BisectSession
 from worlds import World, linear, seen
@@ -39,7 +42,7 @@ def test_rows_that_are_built_or_skipped_cost_nothing() -> None:
 def test_a_patched_revision_is_near_the_revision() -> None:
     rows = [row("master", built=True), row("master + a", revision="master")]
     seconds = build_seconds(rows, known_go=["1.25"], factor=1.0)
-    assert seconds["master + a"] == estimate.PATCHED
+    assert seconds["master + a"] == PATCHED
 
 
 def test_a_slow_machine_is_learned_from_several_builds_and_not_from_one() -> None:
@@ -128,10 +131,75 @@ def test_a_merge_base_is_not_told_as_two_hours() -> None:
     history = History(linear(150))
     cost = NearestBuilt([f"c{i}" for i in range(151)])
     one = BisectSession(history, good="c0", bad="c150", cost=cost)
-    left = TimeLeft(cost, builds=(estimate.PATCHED,), trials=3)
+    left = TimeLeft(cost, newer="c150", trials=3)
     first = one.next()
     assert isinstance(first, Ask)
     one.tell(first.commit, cost_of(seen(dropped=3), 500.0))
     second = one.next()
     assert isinstance(second, Ask)
     assert left.at(second).most < 30 * 60
+
+
+def test_the_newer_end_is_counted_only_while_it_is_neither_built_nor_run() -> None:
+    """Its build was counted once more, where it was built already or the search began with it."""
+    history, order = History(linear(150)), [f"c{i}" for i in range(151)]
+    far = dict.fromkeys(order, "1.25") | {"c150": "1.26"}  # dear, so others are run before it
+
+    def builds(built: Sequence[str], told: Sequence[str]) -> tuple[str, int, float]:
+        cost = NearestBuilt(order, built=built, go=far)
+        left = TimeLeft(cost, newer="c150", trials=3)
+        one = BisectSession(history, good="c0", bad="c150", cost=cost, late=True, neither=True)
+        for commit in told:
+            shown = seen(dropped=1) if commit == "c150" else seen(cached=1)
+            one.tell(commit, cost_of(shown, None))
+        ask = one.next()
+        assert isinstance(ask, Ask)
+        own = [b for b in ask.builds_left if b]
+        return ask.commit, len(left.builds(ask)) - len(own), left.at(ask).seconds
+
+    commit, after, _ = builds([], [])
+    assert (commit != "c150", after) == (True, 2), "that end, and it without the commit"
+    commit, after, _ = builds(["c150"], [])
+    assert (commit, after) == ("c150", 1)
+    commit, after, _ = builds(["c150"], ["c150"])
+    assert (commit != "c150", after) == (True, 1)
+
+
+def test_a_slow_machine_is_slow_for_the_build_without_the_commit() -> None:
+    cost = NearestBuilt([f"c{i}" for i in range(151)], pace=Pace(mean=1.0, count=9))
+    assert cost.patched_seconds() == pytest.approx(PATCHED * math.e)
+
+
+def test_ends_that_are_one_build_are_counted_once() -> None:
+    parents = {
+        "base": (),
+        "old": ("base",),
+        **{f"c{i}": (f"c{i - 1}" if i else "base",) for i in range(40)},
+    }
+    one = BisectSession(
+        History(parents), good="old", bad="c39", same_build={"base": "k", "old": "k"},
+        cost=NearestBuilt([*parents]),
+    )  # fmt: skip
+    ask = one.next()
+    assert isinstance(ask, Ask)
+    assert len(ask.builds_left) == 2 + 6, "both ends, and what halves 40 candidates"
+
+
+def test_releases_that_are_built_are_not_counted() -> None:
+    releases = [f"v{i}" for i in range(10)]
+    cost = FlatCost()
+    for built in releases[:-1]:
+        cost.learn(built, build_seconds=None, trial_seconds=None)
+    ask = GoodEndSearch(releases, bad="bad", cost=cost).next()
+    assert isinstance(ask, Ask)
+    assert sum(b > 0 for b in ask.builds_left) == 2
+    line = BoundarySearch(
+        [f"c{i}" for i in range(9)],
+        must_test=["c4"],
+        resolution=9,
+        trials=1,
+        cost=NearestBuilt([f"c{i}" for i in range(9)], built=["c4", "c8"]),
+    )
+    first = line.next()
+    assert isinstance(first, Ask)
+    assert sum(b > 0 for b in first.builds_left) == 1

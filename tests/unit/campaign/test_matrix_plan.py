@@ -127,6 +127,6 @@ def test_the_printed_plan_has_a_range_and_says_what_is_skipped(
     planned = plan("module", variant("v1"), variant("v1", "1.25", "fix"))
     assert show_plan(Matrix(), planned) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0] == "build  v1: 40 s to 7 min"
+    assert shown[0] == "build  v1: 30 s to 8 min"
     assert shown[1] == "skip   v1 + fix: patch: fix needs a git source"
-    assert shown[-1] == "45 s to 7 min, based on typical times on 2 cores"
+    assert shown[-1] == "35 s to 8 min, based on typical times on 2 cores"

@@ -210,7 +210,7 @@ class Events(list[Event]):
 
 def test_a_step_is_announced_when_it_starts_and_when_it_is_done() -> None:
     events = Events()
-    left = TimeLeft(FlatCost(trial=10.0), builds=(20.0,), trials=3)
+    left = TimeLeft(FlatCost(build=20.0, trial=10.0), newer="b" * 40, trials=3)
     expected = left.at(ASK)
     assert expected.seconds == 60 + 20 + 2 * 3 + (3 + 3) * 10 * 1.5
     step = Step(number=2, ask=ASK, variant=VARIANT, events=events, left=left, started=0.0)

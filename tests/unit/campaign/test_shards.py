@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildkit_bisect.campaign import shards
-from buildkit_bisect.campaign.estimate import LATER, PATCHED, TRIAL
+from buildkit_bisect.campaign.estimate import LATER, TRIAL
 from buildkit_bisect.campaign.matrix import MatrixCampaign
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.campaign.shards import Unit
@@ -20,7 +20,7 @@ from buildkit_bisect.options.requests import Matrix
 from buildkit_bisect.options.shards import Shard
 from buildkit_bisect.result import CampaignKind
 from buildkit_bisect.scenario import Axis, Scenario
-from buildkit_bisect.search.cost import COLD
+from buildkit_bisect.search.cost import COLD, PATCHED
 
 SCENARIO = Scenario(
     name="s",

@@ -87,7 +87,7 @@ def test_estimate_names_its_basis() -> None:
     # v0.25.0: 60 s by packages, 70 s by the plan; v0.32.0: 90 s; 12 trials at 2 s.
     assert estimate.left.seconds == pytest.approx(65 + 90 + 24)
     assert estimate.basis == (
-        "2 builds: 1 to 5 min (based on the last 12 builds here)",
+        "2 builds: 55 s to 6 min (based on the last 12 builds here)",
         "12 trials at 2.0 s (mean of 4)",
     )
 

@@ -123,6 +123,24 @@ def test_weights_say_how_much_a_commit_changes() -> None:
     assert cost.build_seconds("c20") > FAR - 1
 
 
+def test_packages_that_no_build_has_compiled_decide_where_they_are_known() -> None:
+    def codes(*packages: int) -> bytes:
+        return b"".join(p.to_bytes(2, "little") for p in packages)
+
+    first, more = range(500), range(500, 900)
+    packages = {
+        "c0": codes(*first),
+        "c1": codes(*range(400), *range(1000, 1100)),
+        "c2": codes(*range(499), 1000),
+        "c3": codes(*more),
+    }
+    cost = NearestBuilt(list(packages), packages=packages, built=["c0"])
+    near, some, all_ = (cost.build_seconds(c) for c in ("c2", "c1", "c3"))
+    assert near < some < all_
+    cost.learn("c1", build_seconds=None, trial_seconds=None)
+    assert near - 1 < cost.build_seconds("c2") < near, "each of its packages is in a build"
+
+
 def test_the_first_build_of_a_go_version_is_dear_wherever_it_is() -> None:
     order = [f"c{i}" for i in range(100)]
     go = {c: "1.25" if i < 50 else "1.26" for i, c in enumerate(order)}
