@@ -308,6 +308,15 @@ def test_a_branch_of_the_repository_itself(desk: Desk) -> None:
     assert "topic has 1 commit since master" in done.stderr
 
 
+def test_a_branch_with_names_that_are_not_ascii(desk: Desk) -> None:
+    desk.repo.branch("fö/ü", "v0.2.0")
+    files = {WORDS: words("cached"), "solver/ü ö.go": "package solver\n"}
+    desk.repo.commit("wörds: say cached", files)
+    done = desk.export("branch:fö/ü", "--branch", "ö", "--onto", "v0.2.0")
+    assert done.code == 0, done.stderr
+    assert (desk.to / "solver/ü ö.go").read_text() == "package solver\n"
+
+
 def test_the_nearest_base_counts_after_a_rebase(desk: Desk) -> None:
     assert desk.export("both", "--onto", "v0.2.0").code == 0
     desk.git("rebase", "--quiet", "--onto", "origin/master", "base/both", "both")
@@ -326,6 +335,9 @@ def test_branches_that_are_no_series(desk: Desk) -> None:
     desk.repo.branch("long", "master")
     for number in range(31):
         desk.repo.commit(f"commit {number}", {"z": str(number)})
+    desk.repo.branch("mode", "master")
+    (desk.repo.path / WORDS).chmod(0o755)
+    desk.repo.commit("a mode", {})
     desk.repo.branch("twice", "v0.2.0")
     for said in ("cached", "ran", "cached"):
         desk.repo.commit(f"say {said}", {WORDS: words(said)})
@@ -334,6 +346,7 @@ def test_branches_that_are_no_series(desk: Desk) -> None:
         ("empty", "empty has no commits since master"),
         ("long", "long has 31 commits since master"),
         ("absent", "absent"),
+        ("mode", "changes no lines: modes, names or empty files only (try: git rebase -i "),
         (f"{desk.folder}:x", "is not a git repository"),
         ("twice", "makes the change of an earlier commit again (try: git rebase -i "),
         ("", "no branch is named (try: --patches branch:BRANCH)"),
@@ -344,6 +357,7 @@ def test_branches_that_are_no_series(desk: Desk) -> None:
         done = applies(desk, f"branch:{name}")
         assert done.code == 2, (name, done.stderr)
         assert text in done.stderr
+        assert f"branch:{name}: branch:{name}: " not in done.stderr
         assert "Traceback" not in done.stderr
 
 

@@ -97,7 +97,7 @@ class FakeRemote:
         self._count("put")
         if self.no_push:
             raise self.no_push
-        self.blobs[blob.digest] = data
+        self.blobs.setdefault(blob.digest, data)
 
     def put_manifest(self, tag: str, data: bytes) -> None:
         self._count("put")

@@ -117,9 +117,14 @@ def test_a_blob_that_changed_on_the_disk_of_the_registry(
         data[1000] ^= 1
         largest.write_bytes(data)
         empty_cache(monkeypatch, tmp_path / "second")
-        assert pull(at, said, 1) is None
+        asking = shared(at, said)
+        assert exchange.pull(asking, asked(1), "v1", said.append) is None
         assert "has an entry that is not used" in said[0]
         assert not (paths.cache("builds") / key(1)).exists()
+        built(1)
+        assert exchange.push(asking, asked(1))
+        empty_cache(monkeypatch, tmp_path / "third")
+        assert isinstance(pull(at, said, 1), Build)
 
 
 def test_a_real_build_is_pulled_instead_of_compiled(

@@ -112,7 +112,9 @@ def _each(
 def _exit_code(errors: Mapping[str, BadInput]) -> int:
     """Print *errors* to stderr, one per line, and return the exit code."""
     for name, error in errors.items():
-        _log(f"error: {name if name.isprintable() else ascii(name)}: {error}")
+        # Many messages begin with what was given.
+        text, shown = str(error), name if name.isprintable() else ascii(name)
+        _log(f"error: {text if text.startswith(name) else f'{shown}: {text}'}")
     return BAD_INPUT if errors else DONE
 
 

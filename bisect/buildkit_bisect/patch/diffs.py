@@ -82,6 +82,8 @@ def parse(name: str, data: bytes, *, where: str = "") -> Diff:
     except UnidiffParseError as err:
         raise BadInput(f"{where} is not a unified diff: {err}", hint=_HOW) from err
     if not any(len(file) for file in patch):
+        if text.startswith("diff --git "):
+            raise BadInput(f"{where} changes no lines: modes, names or empty files only", hint=_HOW)
         raise BadInput(f"{where} is not a unified diff: it has no hunk", hint=_HOW)
     changes = []
     for file in patch:
@@ -158,7 +160,12 @@ def _header_lines(text: str) -> Iterator[str]:
 
 
 def _inside(where: str, path: str) -> str:
-    if path.startswith(("/", '"')) or ".." in PurePosixPath(path).parts:
+    if path.startswith('"'):
+        raise BadInput(
+            f"{where} has the quoted path {path}; only plain paths are read",
+            hint="git -c core.quotePath=false diff -U1 > NAME.patch",
+        )
+    if path.startswith("/") or ".." in PurePosixPath(path).parts:
         raise BadInput(
             f"{where} touches {path}, which is outside the tree",
             hint="a patch of files in the tree, created with git diff",

@@ -139,7 +139,16 @@ def _diff(source: GitSource, work: Work, context: int, *files: str) -> bytes:
 def _git_diff(source: GitSource, work: Work, *options: str, files: Sequence[str] = ()) -> str:
     return git(
         source.mirror.path,
-        *("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"),
+        # Quoted, a path that is not ASCII is another text than the path.
+        *(
+            "-c",
+            "core.quotePath=false",
+            "diff",
+            "--no-color",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-renames",
+        ),
         *("--no-indent-heuristic", *options, work.base.sha, work.tree, "--", *files),
         timeout=TIMEOUT,
         GIT_ALTERNATE_OBJECT_DIRECTORIES=work.objects,

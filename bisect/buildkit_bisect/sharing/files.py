@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -40,8 +41,12 @@ def _drained(chunks: Iterator[bytes]) -> None:
         raise Refused("a file has bytes after its end")
 
 
-def pack(file: StoredFile, folder: Path, base: Path | None) -> tuple[Layer, bytes]:
+def pack(
+    file: StoredFile, folder: Path, base: Path | None, *, anew: bool = False
+) -> tuple[Layer, bytes]:
     """Return *file* of *folder*, packed; with the folder *base* as a delta, where that may pay.
+
+    *anew* packs it to other bytes each time: a registry keeps what it has of a digest, damaged too.
 
     Raises `Refused` if the file was changed since it was described, and `OSError`.
     """
@@ -51,7 +56,8 @@ def pack(file: StoredFile, folder: Path, base: Path | None) -> tuple[Layer, byte
     # Only programs: the log of a build with the same key may be another one.
     old = base / file.name if base and file.executable and file.size >= _SMALL else None
     delta = old is not None and old.is_file()
-    packed = packing.pack(data, old.read_bytes() if old and delta else None)
+    cut = secrets.randbelow(len(data)) + 1 if anew and data else 0
+    packed = packing.pack(data, old.read_bytes() if old and delta else None, cut=cut)
     return Layer(name=file.name, blob=blob(packed), delta=delta), packed
 
 

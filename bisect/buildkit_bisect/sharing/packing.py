@@ -27,8 +27,11 @@ _LEAST_WINDOW = 17
 _CHUNK = 1 << 20
 
 
-def pack(data: bytes, base: bytes | None = None) -> bytes:
-    """Return *data* as one zstd frame; with *base* as the difference from it, a patch-from."""
+def pack(data: bytes, base: bytes | None = None, *, cut: int = 0) -> bytes:
+    """Return *data* as one zstd frame; with *base* as the difference from it, a patch-from.
+
+    A block of the frame ends after *cut* bytes: other cuts are other bytes with the same content.
+    """
     options: dict[int, int] = {zstd.CompressionParameter.compression_level: LEVEL}
     prefix = None
     if base is not None:
@@ -38,7 +41,8 @@ def pack(data: bytes, base: bytes | None = None) -> bytes:
         options[zstd.CompressionParameter.enable_long_distance_matching] = 1
         prefix = zstd.ZstdDict(base, is_raw=True).as_prefix
     compressor = zstd.ZstdCompressor(options=options, zstd_dict=prefix)
-    return compressor.compress(data, zstd.ZstdCompressor.FLUSH_FRAME)
+    begun = compressor.compress(data[:cut], zstd.ZstdCompressor.FLUSH_BLOCK) if cut else b""
+    return begun + compressor.compress(data[cut:], zstd.ZstdCompressor.FLUSH_FRAME)
 
 
 def unpack(

@@ -204,7 +204,7 @@ class SharedStore:
                 meta=dict(meta),
             )
             # Deltas of others may be against what is replaced: it is whole then too.
-            self._put(asked, made, folder, _nothing if has else local, tag)
+            self._put(asked, made, folder, _nothing if has else local, tag, anew=bool(wrong))
             return True
 
         try:
@@ -263,9 +263,11 @@ class SharedStore:
         folder: Path,
         local: Callable[[str], Path | None],
         tag: str,
+        *,
+        anew: bool,
     ) -> None:
         remote, base_tag = self._asked(), _base_tag(asked)
-        packed, base = self._packed(remote, asked, made, folder, local)
+        packed, base = self._packed(remote, asked, made, folder, local, anew=anew)
         text = entries.write(made)
         for layer, data in packed:
             remote.put_blob(layer.blob, data)
@@ -292,6 +294,8 @@ class SharedStore:
         made: Entry,
         folder: Path,
         local: Callable[[str], Path | None],
+        *,
+        anew: bool,
     ) -> tuple[list[tuple[Layer, bytes]], str]:
         """Return the layers of *made*, and the key of the base if they are deltas.
 
@@ -304,13 +308,15 @@ class SharedStore:
             packed = [files.pack(file, folder, base) for file in made.files]
             if sum(len(data) for _, data in packed) <= found.manifest.size / 2:
                 return packed, found.entry.key
-        return [files.pack(file, folder, None) for file in made.files], ""
+        return [files.pack(file, folder, None, anew=anew) for file in made.files], ""
 
     def _base(self, remote: Remote, asked: Asked) -> Found | None:
         """Return the whole build that deltas of *asked* may be against; None if there is none."""
         try:
             found = self._read(remote, _base_tag(asked))
-            if found is None or found.manifest.base or found.entry.key == asked.key:
+            if found is None or found.manifest.base:
+                return None
+            if found.entry.key in {asked.key, *self._wrong}:
                 return None
             entries.check_asked(found.entry, replace(asked, key=found.entry.key))
         except Refused:  # a new base replaces it

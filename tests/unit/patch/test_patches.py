@@ -158,6 +158,9 @@ GIT = "diff --git a/x b/x\n"
         (f"{GIT}new file mode 120000\n--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+/etc\n", "link"),
         (f"{GIT}old mode 100644\nnew mode 120000\n{DIFF}", "link"),
         (f"{GIT}new file mode 160000\n{DIFF}", "link"),
+        (f"{GIT}old mode 100644\nnew mode 100755\n", "changes no lines: modes, names or"),
+        (f"{GIT}new file mode 100644\nindex 0000000..e69de29\n", "changes no lines"),
+        ('--- a/x\n+++ "b/\\303\\274"\n@@ -1 +1 @@\n-a\n+b\n', "has the quoted path"),
         ("--- a/x\n+++ b/x\n@@ -3,0 +4 @@\n+only added\n", "its position is ambiguous"),
     ],
 )

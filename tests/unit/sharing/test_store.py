@@ -408,6 +408,33 @@ def test_an_entry_that_lied_is_replaced_and_others_are_still_used(pushed: FakeRe
     assert isinstance(exchange.pull(asking, asked(1), "v1", said.append), Build)
 
 
+def test_blobs_that_are_damaged_in_the_registry_are_replaced(
+    pushed: FakeRemote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for digest, data in pushed.blobs.items():
+        pushed.blobs[digest] = data[:-1] + bytes([data[-1] ^ 1])
+    said: list[str] = []
+    asking = shared(said, pushes=True)
+    assert exchange.pull(asking, asked(1), "v1", said.append) is None
+    built(1)
+    assert exchange.push(asking, asked(1))
+    assert len(said) == 1
+    empty_cache(monkeypatch, tmp_path / "third")
+    assert isinstance(exchange.pull(shared(said), asked(1), "v1", said.append), Build)
+
+
+@pytest.mark.parametrize("file", [b"", b"x", b"log\n", bytes(3_000_000)])
+def test_a_file_that_is_packed_anew(tmp_path: Path, file: bytes) -> None:
+    (tmp_path / "f").write_bytes(file)
+    described = files.described(tmp_path / "f")
+    once = files.pack(described, tmp_path, None)[1]
+    anew = files.pack(described, tmp_path, None, anew=True)[1]
+    assert (once == anew) is (not file)
+    for packed in (once, anew):
+        parts = packing.unpack([packed], size=described.size, sha256=described.sha256)
+        assert b"".join(parts) == file
+
+
 def test_after_trouble_a_store_is_not_asked_again(pushed: FakeRemote) -> None:
     said: list[str] = []
     asking = shared(said, pushes=True)
