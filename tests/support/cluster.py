@@ -126,9 +126,10 @@ class Cluster:
         """Return the names of workers that printed *word*."""
         return [name for name, one in self.workers.items() if word in one.printed]
 
-    def restart(self) -> None:
-        """Kill the scheduler, and start another at its address."""
+    def restart(self, *, away: float = 0) -> None:
+        """Kill the scheduler, and start another at its address after *away* seconds."""
         self.scheduler.kill()
+        time.sleep(away)
         times = self.scheduler.printed.count("Scheduler at:") + 1
         self.scheduler.start()
         self.scheduler.ready("Scheduler at:", times)

@@ -192,9 +192,10 @@ def test_a_scheduler_that_is_restarted(
     home = Home.create(tmp_path / "there", template, SCRIPT)
     campaign = home.start(*matrix, *three.executor)
     soon(lambda: bool(three.said("trial of")))
-    three.restart()
+    three.restart(away=2)
     assert campaign.child
     assert campaign.child.wait(300) == 0, campaign.printed
+    assert "Traceback" not in campaign.printed
     assert campaign.printed.count(f"lost the scheduler at {three.where}; waiting for it") == 1
     check_whole(home, expected)
     for one in three.workers.values():
@@ -341,6 +342,12 @@ def test_tls_needs_a_certificate(template: GolangRepo, tmp_path: Path) -> None:
             done = inv(*run, *made.executor, env={**home.env, **wrong})
             assert done.code in (2, 3)
             assert made.where in done.stderr
+            assert "Traceback" not in done.stderr  # of a connection that Dask closes at exit
+        bare = inv("worker", made.where, env={**home.env, **dict.fromkeys(made.tls, "")})
+        assert (bare.code, "ssl_context" in bare.stderr) == (2, True), bare.stderr
+        encrypted = {**home.env, "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true"}
+        done = inv(*run, "--executor", made.where.replace("+tls", "+tcp"), env=encrypted)
+        assert (done.code, done.stderr.count("\n")) == (2, 1), done.stderr
         done = inv(*run, *made.executor, env={**home.env, **cluster.certified(ours)})
         assert done.code == 0, done.stderr
 

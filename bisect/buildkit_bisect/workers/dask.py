@@ -31,8 +31,11 @@ def quiet(level: int = logging.CRITICAL) -> None:
     import distributed  # noqa: F401, PLC0415 - takes long, and sets up logging itself
 
     warnings.filterwarnings("ignore", module=r"distributed\b.*")
-    for name in ("distributed", "tornado", "asyncio"):
-        logging.getLogger(name).setLevel(level)
+    rooms = ("distributed", "tornado", "asyncio")
+    # Dask gives some below these a level of their own, like distributed.client.
+    for name in (*rooms, *logging.root.manager.loggerDict):
+        if name.partition(".")[0] in rooms:
+            logging.getLogger(name).setLevel(level)
 
 
 def address(where: str) -> str:
@@ -49,9 +52,10 @@ def absent(where: str) -> Missing:
 
 
 def refused(where: str, error: Exception) -> BadInput:
-    """Return the error for settings of TLS that do not fit."""
+    """Return the error for settings of TLS that do not fit, with its cause: Dask hides it."""
+    cause = error.__cause__ or error
     return BadInput(
-        f"cannot connect to {where}: {type(error).__name__}: {error}"[:300],
+        f"cannot connect to {where}: {type(cause).__name__}: {cause}"[:300],
         hint="certificates in Dask's own configuration: DASK_DISTRIBUTED__COMM__TLS__CA_FILE=FILE"
         " and the like; docs/trust.md",
     )

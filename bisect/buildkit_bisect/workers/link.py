@@ -26,6 +26,17 @@ _AGAIN = 0.5
 _CONNECTED = "running"
 
 
+class _Client(distributed.Client):
+    """One that is closed if it cannot start: else Dask tries that at exit, for 12 s, in vain."""
+
+    async def _start(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super()._start(*args, **kwargs)  # type: ignore[no-untyped-call]
+        except Exception:
+            await self._close()
+            raise
+
+
 class DaskLink:
     """A `dispatch.Link` to the scheduler at *where*, for workers of one kind."""
 
@@ -43,7 +54,7 @@ class DaskLink:
 
     def _connected(self, seconds: float) -> Any:
         try:
-            return distributed.Client(  # type: ignore[no-untyped-call]
+            return _Client(  # type: ignore[no-untyped-call]
                 dask.address(self._where), timeout=seconds, set_as_default=False
             )
         except (OSError, TimeoutError):
