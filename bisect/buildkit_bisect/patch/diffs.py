@@ -77,14 +77,7 @@ def parse(name: str, data: bytes, *, where: str = "") -> Diff:
         )
     files = sorted(set(_paths(where, text)))
     _check_modes(where, text)
-    try:
-        patch = PatchSet(text.splitlines(keepends=True))
-    except UnidiffParseError as err:
-        raise BadInput(f"{where} is not a unified diff: {err}", hint=_HOW) from err
-    if not any(len(file) for file in patch):
-        if text.startswith("diff --git "):
-            raise BadInput(f"{where} changes no lines: modes, names or empty files only", hint=_HOW)
-        raise BadInput(f"{where} is not a unified diff: it has no hunk", hint=_HOW)
+    patch = _patch_set(where, text)
     changes = []
     for file in patch:
         before = file.source_file.removeprefix("a/") if file.is_rename else file.path
@@ -113,6 +106,18 @@ def parse(name: str, data: bytes, *, where: str = "") -> Diff:
 
 
 _HOW = "git diff -U1 > NAME.patch"
+
+
+def _patch_set(where: str, text: str) -> PatchSet:
+    try:
+        patch = PatchSet(text.splitlines(keepends=True))
+    except UnidiffParseError as err:
+        raise BadInput(f"{where} is not a unified diff: {err}", hint=_HOW) from err
+    if not any(len(file) for file in patch):
+        if text.startswith("diff --git "):
+            raise BadInput(f"{where} changes no lines: modes, names or empty files only", hint=_HOW)
+        raise BadInput(f"{where} is not a unified diff: it has no hunk", hint=_HOW)
+    return patch
 
 
 def _text(where: str, data: bytes) -> str:
