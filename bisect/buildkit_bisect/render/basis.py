@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.phrases import plural
@@ -36,6 +37,8 @@ def _clauses(result: Result) -> Iterator[str]:
         yield f"not bisected{bisection}"
     if result.machines:
         yield f"on {len(result.machines)} machines, each with its own rows"
+        if any(a == b for a, b in combinations(result.machines.values(), 2)):
+            yield "machines with the same facts may be one"
 
 
 def _range(numbers: list[int]) -> str:

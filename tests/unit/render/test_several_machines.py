@@ -69,6 +69,14 @@ def test_the_table_of_a_comment_has_a_row_for_each_machine() -> None:
     assert "on machine 1" in head
     assert "on machine 2" in head
     assert "on 2 machines, each with its own rows" in head
+    assert "may be one" not in head
+
+
+def test_machines_with_the_same_facts_may_be_one() -> None:
+    twice = joined(ONE, replace(better(), host=ONE.host))
+    assert "on 2 machines, each with its own rows · machines with the same facts may be one" in (
+        render.markdown(twice).partition("<details>")[0]
+    )
 
 
 def test_patches_are_compared_with_the_same_machine() -> None:
