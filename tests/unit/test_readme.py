@@ -137,7 +137,7 @@ def test_the_sentences_below_it(matrix: result.Result, newest: result.Result) ->
     assert {cell.rate for cell in newest.cells} == {(5, 5)}
     assert "The cells of v0.33.1 and v0.34.2 ran five times" in PROSE
     releases = [name for name in versions(matrix) if name != "master"]
-    assert f"These are {len(releases)} releases and master." in PROSE
+    assert f"The first three rows are {len(releases)} releases and master." in PROSE
     controls = [cell for cell in matrix.cells if cell.control]
     assert {cell.verdict for cell in controls} == {Verdict.GOOD}
     assert f"all {len(controls)} control cells are good" in PROSE
