@@ -5,9 +5,10 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
+if TYPE_CHECKING:
+    from buildkit_bisect.search.compiled import Compiled
 
 #: Changes after which a Go build cache helps little more.
 _FAR = 40.0
@@ -16,9 +17,6 @@ _FAR = 40.0
 #: it grows by the square root), and seconds of a build that only links and of one of all of them.
 _MANY, _OF_COMMIT = 160.0, 30.0
 _LINKED, _ALL = 8.0, 65.0
-
-#: Different codes of packages.
-_CODES = 1 << 16
 
 #: A build that took longer or shorter than predicted by more than this factor counts as this.
 _SURPRISE = 3.0
@@ -176,9 +174,12 @@ class NearestBuilt:
         self._key = same_build or {}
         self._go = go or {}
         self._known_go = set(known_go)
-        self._codes = {c: np.frombuffer(b, dtype=np.uint16) for c, b in (packages or {}).items()}
-        self._compiled = np.zeros(_CODES, dtype=np.bool_)
-        if self._codes:
+        self._compiled: Compiled | None = None
+        if packages:
+            # Imported late: it loads numpy, and most commands know of no packages.
+            from buildkit_bisect.search.compiled import Compiled  # noqa: PLC0415
+
+            self._compiled = Compiled(packages)
             warm, far = _LINKED, _ALL
         self._built: set[str] = set()
         self._places: dict[str, list[float]] = {}  # of built commits by Go version, ascending
@@ -242,8 +243,8 @@ class NearestBuilt:
         if commit in self._place:
             places = self._places.setdefault(self._go.get(commit, ""), [])
             bisect.insort(places, self._place[commit])
-        if commit in self._codes:
-            self._compiled[self._codes[commit]] = True
+        if self._compiled and commit in self._compiled:
+            self._compiled.add(commit)
 
     def _predicted(self, commit: str) -> float:
         here, go = self._place.get(commit), self._go.get(commit, "")
@@ -252,13 +253,13 @@ class NearestBuilt:
         away = self.away(commit)
         if away is None:
             return self._far if go in self._known_go else self._cold
-        if commit in self._codes:
-            return _compiling(int(np.count_nonzero(~self._compiled[self._codes[commit]])))
+        if self._compiled and commit in self._compiled:
+            return _compiling(self._compiled.missing(commit))
         return self.at(away)
 
     def at(self, away: float) -> float:
         """Seconds of a build *away* from the nearest one, before recorded ones correct it."""
-        if self._codes:
+        if self._compiled:
             return _compiling(_OF_COMMIT * math.sqrt(away))
         return self._warm + (self._far - self._warm) * (1 - math.exp(-away / _FAR))
 
