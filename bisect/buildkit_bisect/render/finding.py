@@ -250,8 +250,10 @@ def _sets(sets: list[tuple[str, ...]], words: Words) -> str:
     names = [" + ".join(patches) for patches in sets]
     if len(names) == 1:
         return words.sum(sets[0])
-    return f"each of {len(names)} sets of patches" if words.few < len(names) else (
-        f"each of {words.list(names)}")  # fmt: skip
+    alike = len({cut(one_line(name), words.width) for name in names}) < len(names)
+    if alike or words.few < len(names):
+        return f"each of {len(names)} sets of patches"
+    return f"each of {words.list(names)}"
 
 
 def _on(

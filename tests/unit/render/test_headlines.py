@@ -365,6 +365,9 @@ def test_the_headline_on_sets_of_patches_on_different_revisions() -> None:
     assert f"With p on a, and q on b, {good}." in said(("p", "a", "cached"), ("q", "b", "cached"))
     many = [(name, ref, "cached") for name, ref in zip("pqrstu", "abcdef", strict=True)]
     assert f"With each of 6 sets of patches, where it was tried, {good}." in said(*many)
+    long = "lazy-variants-of-chains+cross-stage-ancestors+"
+    alike = said((f"{long}loaded", "a", RAN), (f"{long}result", "a", RAN))
+    assert "With each of 2 sets of patches on a, some cells are bad" in alike, "not twice one name"
     once = (("p", "a", "cached"), ("p", "b", RAN))
     assert f"With p on a, {good}; not so on b." in said(*once)
     assert "; not so on b; not so with 1 other set of patches." in said(*once, ("q", "b", RAN))
