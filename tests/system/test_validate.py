@@ -316,7 +316,7 @@ def test_a_resumed_validation_counts_trials_from_before_the_interruption(
     again = bench.validate("fix", "--checks", "none", "--fresh", env=going_on)
     found = again.document["validation"]
     assert (found["trials"], found["reused"], found["resumed"]) == (6, 0, 6)
-    note = "the patch: 6 in total, 6 of them from before the interruption\n"
+    note = "the patch: 6 in total, all of them from before the interruption\n"
     assert note in bench.report(again)
     assert "from before the interruption" in bench.report(again, "report.html")
 
