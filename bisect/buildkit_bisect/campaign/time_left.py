@@ -31,10 +31,10 @@ class TimeLeft:
     """Forecasts the rest of a search at each step.
 
     *cost* predicts builds and trials. At the end come builds that the search does not know of,
-    each with *trials*: one without the commit that was found, if the search *verifies* its answer
-    on the commit *newer*, and that one itself, if the search does not run it. A *stored* search has
-    had its answer before: it takes seconds, unless a trial turns out to run again. So many
-    *compiles* run at once.
+    each with *trials*: the commit *newer* without the one that was found, and *newer* itself, if
+    the search does not run it; none if it is "", as the answer is not verified then. A *stored*
+    search has had its answer before: it takes seconds, unless a trial turns out to run again. So
+    many *compiles* run at once.
     """
 
     def __init__(
